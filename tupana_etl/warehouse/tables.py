@@ -1,0 +1,134 @@
+"""Creates the tables of the warehouse from the stream declarations.
+
+``history.<stream>`` keeps every version of every row (``valid_from``, ``valid_to``);
+``raw.<stream>`` shows the current ones. ``raw.rejects|syncs|windows|lineage`` are the
+bookkeeping that answers "what was asked, what came, is it complete". ``ref.*`` are facts
+of law for the models. ``meta.applied`` says how far the lake has been applied.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from tupana_etl.columns import Column, Kind
+from tupana_etl.domain import DTE_TYPES, HONORARIOS_RETENTION
+from tupana_etl.streams import STREAMS, Stream
+
+SERVICE_COLUMNS = (
+    Column("_synced_at", Kind.TIME, "When this version was first seen."),
+    Column("_detail_at", Kind.TIME, "When the detail this version rests on was read."),
+    Column("_deleted_at", Kind.TIME, "When the row was found to be gone; NULL while it is there."),
+    Column("_extra", Kind.JSON, "Fields the API sent that this package does not know."),
+)
+"""What every raw table has beside the stream's own columns."""
+
+HISTORY_COLUMNS = (
+    Column("valid_from", Kind.TIME, "From when this version held, as far as we saw."),
+    Column("valid_to", Kind.TIME, "Until when; NULL for the current version."),
+    Column("_row_hash", Kind.TEXT, "Hash of the business fields: tells versions apart."),
+    Column("_call", Kind.TEXT, "The API call the version came from: raw.lineage.call."),
+)
+
+BOOKKEEPING = {
+    "raw.syncs": (
+        "One row per run of `tupana sync`.",
+        """run_id VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, complete BOOLEAN,
+        requests BIGINT, seen BIGINT, new BIGINT, changed BIGINT, deleted BIGINT,
+        rejected BIGINT, incomplete VARCHAR""",
+    ),
+    "raw.windows": (
+        "One row per window read: what was asked, how much came, whether it was whole.",
+        """run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR, document_type VARCHAR,
+        date_from DATE, date_to DATE, period VARCHAR, expected BIGINT, seen BIGINT,
+        new BIGINT, changed BIGINT, unchanged BIGINT, rejected BIGINT, requests BIGINT,
+        complete BOOLEAN, reason VARCHAR, read_at TIMESTAMPTZ""",
+    ),
+    "raw.lineage": (
+        "One row per API call: history.*._call points here.",
+        """call VARCHAR, run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR,
+        path VARCHAR, status INTEGER, request_id VARCHAR, page INTEGER, count BIGINT,
+        newest_id VARCHAR, rows BIGINT, segment VARCHAR, fetched_at TIMESTAMPTZ""",
+    ),
+    "raw.rejects": (
+        "Rows that could not be taken, with the reason and the JSON as it came.",
+        """run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR, document_type VARCHAR,
+        id VARCHAR, column_name VARCHAR, reason VARCHAR, raw JSON, call VARCHAR,
+        rejected_at TIMESTAMPTZ""",
+    ),
+}
+
+
+def create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Creates whatever is missing and adds columns that newer declarations brought.
+
+    Idempotent; never drops or rewrites data.
+    """
+    for schema in ("history", "raw", "ref", "meta", "marts"):
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for stream in STREAMS.values():
+        _create_stream(con, stream)
+    for name, (doc, columns) in BOOKKEEPING.items():
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        con.execute(f"COMMENT ON TABLE {name} IS {quoted(doc)}")
+    con.execute(
+        "CREATE TABLE IF NOT EXISTS meta.applied (seq BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
+    )
+    _fill_reference(con)
+
+
+def history_columns(stream: Stream) -> list[Column]:
+    """Columns of ``history.<stream>``, in order."""
+    service = [c for c in SERVICE_COLUMNS if c.name != "_synced_at"]
+    return [*stream.columns, *service, *HISTORY_COLUMNS]
+
+
+def _create_stream(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
+    columns = history_columns(stream)
+    body = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in columns)
+    con.execute(f"CREATE TABLE IF NOT EXISTS history.{stream.name} ({body})")
+    for c in columns:
+        con.execute(
+            f"ALTER TABLE history.{stream.name} ADD COLUMN IF NOT EXISTS "
+            f'"{c.name}" {c.kind.duckdb}'
+        )
+    shown = ", ".join(f'"{c.name}"' for c in stream.columns)
+    con.execute(
+        f"""CREATE OR REPLACE VIEW raw.{stream.name} AS
+        SELECT {shown}, valid_from AS _synced_at, _detail_at, _deleted_at, _extra
+        FROM history.{stream.name} WHERE valid_to IS NULL"""
+    )
+    _comment(con, "VIEW", f"raw.{stream.name}", stream.doc, [*stream.columns, *SERVICE_COLUMNS])
+    _comment(con, "TABLE", f"history.{stream.name}", f"All versions. {stream.doc}", columns)
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection, what: str, name: str, doc: str, columns: list[Column]
+) -> None:
+    con.execute(f"COMMENT ON {what} {name} IS {quoted(doc)}")
+    for c in columns:
+        con.execute(f'COMMENT ON COLUMN {name}."{c.name}" IS {quoted(c.doc)}')
+
+
+def _fill_reference(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        """CREATE OR REPLACE TABLE ref.dte_types (code VARCHAR, name VARCHAR,
+        book_sign INTEGER, issuer_is_seller BOOLEAN, is_note BOOLEAN, claimable BOOLEAN,
+        cedible BOOLEAN, has_iva BOOLEAN, is_export BOOLEAN, is_receipt BOOLEAN,
+        is_honorarios BOOLEAN)"""
+    )
+    con.executemany(
+        "INSERT INTO ref.dte_types VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [list(vars(t).values()) for t in DTE_TYPES.values()],
+    )
+    con.execute(
+        "CREATE OR REPLACE TABLE ref.honorarios_retention (valid_from DATE, rate DECIMAL(6,4))"
+    )
+    con.executemany(
+        "INSERT INTO ref.honorarios_retention VALUES (make_date(?, 1, 1), ?)",
+        [[year, rate] for year, rate in HONORARIOS_RETENTION.items()],
+    )
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
