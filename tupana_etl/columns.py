@@ -78,5 +78,7 @@ class Column:
     """Kept, but a change of it alone is no new version."""
     volatile_keys: tuple[str, ...] = ()
     """Keys inside a JSON value that are volatile (the calendar or a job changes them)."""
+    null_as: str | None = None
+    """What stands in a key column for a null."""
     needed: bool = False
     """Marts need it: where list rows lack it, the detail is read."""

@@ -436,7 +436,7 @@ STREAMS: dict[str, Stream] = {
                 COMPANY,
                 Column("period", ID, "Month, YYYYMM."),
                 Column("operation", T, "COMPRA or VENTA."),
-                Column("dte_type_code", ID, "Type; '' when the row has none."),
+                Column("dte_type_code", ID, "Type; '' when the row has none.", null_as=""),
                 Column("id", ID, "Id of the row."),
                 Column("dte_type_name", T, "Name of the type."),
                 Column("total_docs", N, "Documents."),

@@ -1,0 +1,1 @@
+"""Tu Pana's API: authentication, retries, rate limits, paging and reads."""

@@ -1,0 +1,1 @@
+"""Tu Pana's API on this machine: a seeded world of companies behind real HTTP."""

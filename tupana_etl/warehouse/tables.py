@@ -88,8 +88,7 @@ def _create_stream(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     con.execute(f"CREATE TABLE IF NOT EXISTS history.{stream.name} ({body})")
     for c in columns:
         con.execute(
-            f"ALTER TABLE history.{stream.name} ADD COLUMN IF NOT EXISTS "
-            f'"{c.name}" {c.kind.duckdb}'
+            f'ALTER TABLE history.{stream.name} ADD COLUMN IF NOT EXISTS "{c.name}" {c.kind.duckdb}'
         )
     shown = ", ".join(f'"{c.name}"' for c in stream.columns)
     con.execute(

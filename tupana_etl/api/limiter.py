@@ -1,0 +1,95 @@
+"""How many calls are in flight: halved when the server asks for less, then grown again.
+
+Additive increase, multiplicative decrease, as TCP does it. Nothing here looks at a clock:
+time passes only in the ``sleep`` that is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class Limiter:
+    """Slots for calls in flight, first come first served, and one gate for all.
+
+    ``limit`` stays between 1 and ``most``. A call takes a slot with :meth:`enter`, gives
+    it back with :meth:`leave`, and says how it went with :meth:`speed_up` or
+    :meth:`slow_down`.
+    """
+
+    def __init__(self, most: int, sleep: Sleep = asyncio.sleep) -> None:
+        self.most = max(1, most)
+        self.limit = float(self.most)
+        self.lowest = self.most
+        self._sleep = sleep
+        self._busy = 0
+        self._held = 0
+        self._round = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> int:
+        """Waits for a slot; the number returned is for :meth:`slow_down`."""
+        if self._queue or not self._free():
+            await self._take_turn()
+        else:
+            self._busy += 1
+        return self._round
+
+    def leave(self) -> None:
+        self._busy -= 1
+        self._wake()
+
+    def speed_up(self) -> None:
+        """After a good answer: one more slot for each full round of good answers."""
+        if self.limit < self.most:
+            self.limit = min(float(self.most), self.limit + 1 / self.limit)
+            self._wake()
+
+    def slow_down(self, entered: int) -> None:
+        """After 429 or 503: half the slots.
+
+        Calls that were in flight together fail together; only the first of them halves,
+        or one burst would bring any limit down to 1.
+        """
+        if entered != self._round:
+            return
+        self._round += 1
+        self.limit = max(1.0, self.limit / 2)
+        self.lowest = min(self.lowest, int(self.limit))
+
+    async def hold(self, seconds: float) -> None:
+        """Sleeps, and lets nobody enter meanwhile: a Retry-After is meant for all."""
+        self._held += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._held -= 1
+            self._wake()
+
+    def _free(self) -> bool:
+        return self._held == 0 and self._busy < int(self.limit)
+
+    async def _take_turn(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._queue.remove(turn)
+                self._wake()
+            else:  # the slot was handed over in the same moment: pass it on
+                self.leave()
+            raise
+
+    def _wake(self) -> None:
+        while self._queue and self._free():
+            turn = self._queue.popleft()
+            if turn.cancelled():
+                continue
+            self._busy += 1
+            turn.set_result(None)

@@ -1,0 +1,111 @@
+"""Lists inside the rows of a parent → rows of their own (lines, references, events)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from msgspec import Raw
+
+from tupana_etl.arrow import cells
+from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, column_array, null_keys, reject
+from tupana_etl.arrow.wire import Wire, joined
+from tupana_etl.streams import Stream
+
+SLICED = frozenset({"master_entity_id", "document_type", "document_id", "position"})
+"""Columns that come from where a row was read, not from the child."""
+
+
+class ChildDecoder:
+    """Decodes the lists inside the rows of a parent into rows of their own."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._columns = [c for c in stream.columns if c.name not in SLICED]
+        self._wire = Wire(self._columns)
+        self._outer, _, self._inner = stream.source.partition("[].")
+
+    def decode(
+        self, rows: list[Any], ids: list[str], where: Mapping[str, str], order: range
+    ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
+        """The children, the positions of parents that do not say theirs, the rejects."""
+        lists: list[list[Raw] | None] = msgspec.json.decode(
+            joined([getattr(row, self._outer) for row in rows]), type=list[list[Raw] | None]
+        )
+        if self._inner:
+            lists = [None if raws is None else self._inside(raws) for raws in lists]
+        missing = [i for i, raws in enumerate(lists) if raws is None]
+        flat = [raw for raws in lists for raw in raws or ()]
+        owner = [i for i, raws in enumerate(lists) for _ in raws or ()]
+        place = [n for raws in lists for n in range(1, len(raws or ()) + 1)]
+        kids, rejects = self._take(flat, [ids[i] for i in owner])
+        kept = [i for i, kid in enumerate(kids) if kid is not None]
+        taken = [kids[i] for i in kept]
+        batch, wrong = self._batch(
+            taken,
+            [ids[owner[i]] for i in kept],
+            [place[i] for i in kept],
+            [order[owner[i]] for i in kept],
+            where,
+        )
+        for position, (column, why) in wrong.items():
+            raw = flat[kept[position]]
+            rejects.append(reject(self.stream, raw, why, column, ids[owner[kept[position]]]))
+        if wrong:
+            batch = batch.take(cells.int_array([i for i in range(len(taken)) if i not in wrong]))
+        return batch, missing, rejects
+
+    def _inside(self, raws: list[Raw]) -> list[Raw] | None:
+        found: list[Raw] | None = None
+        for raw in raws:
+            inner = msgspec.json.decode(raw, type=dict[str, Raw]).get(self._inner)
+            if inner is not None and bytes(inner) != b"null":
+                found = (found or []) + msgspec.json.decode(inner, type=list[Raw])
+        return found if raws else []
+
+    def _take(self, flat: list[Raw], ids: list[str]) -> tuple[list[Any], list[Reject]]:
+        body = joined(flat)
+        for _ in range(2):
+            try:
+                return self._wire.rows(body), []
+            except msgspec.ValidationError:
+                self._wire.learn(body)
+        kids: list[Any] = []
+        rejects: list[Reject] = []
+        for raw, parent in zip(flat, ids, strict=True):
+            try:
+                kids.append(self._wire.row_of(raw))
+            except msgspec.ValidationError as error:
+                kids.append(None)
+                rejects.append(reject(self.stream, raw, str(error), "", parent))
+        return kids, rejects
+
+    def _batch(
+        self,
+        kids: list[Any],
+        parents: list[str],
+        places: list[int],
+        order: list[int],
+        where: Mapping[str, str],
+    ) -> tuple[pa.RecordBatch, Wrong]:
+        bad: Wrong = {}
+        arrays = []
+        for column in self.stream.columns:
+            if column.name == "document_id":
+                arrays.append(cells.text_array(parents))
+            elif column.name == "position":
+                arrays.append(cells.int_array(places))
+            elif column.name in SLICED:
+                arrays.append(cells.constant(where.get(column.name), len(kids)))
+            else:
+                built, wrong = column_array(column, self._wire.cells(kids, column))
+                if column.name in self.stream.key:
+                    bad.update(null_keys(column.name, built))
+                bad.update({i: (column.name, why) for i, why in wrong.items()})
+                arrays.append(built)
+        arrays.append(cells.text_array(self._wire.unknown_values(kids)))
+        arrays.append(cells.text_array([""] * len(kids)))
+        arrays.append(cells.int_array(order))
+        return pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream)), bad

@@ -1,0 +1,68 @@
+"""What every decoder shares: columns to arrays, rejects, the schema of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from msgspec import Raw
+
+from tupana_etl.arrow import cells
+from tupana_etl.arrow.wire import as_text
+from tupana_etl.columns import Column
+from tupana_etl.streams import Stream
+
+Wrong = dict[int, tuple[str, str]]
+"""Position of each row that cannot be taken, with the column and the reason."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row (or one child of it) that could not be taken."""
+
+    stream: str
+    id: str | None
+    column: str
+    reason: str
+    raw: str
+
+
+def batch_schema(stream: Stream) -> pa.Schema:
+    """Schema of the batches of a stream, as the lake stores them."""
+    fields = [pa.field(c.name, c.kind.arrow) for c in stream.columns]
+    service = [("_extra", pa.string()), ("_absent", pa.string()), ("_row", pa.int64())]
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in service])
+
+
+def column_array(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+    texts = as_text(values, column.kind)
+    if column.null_as is not None:
+        texts = [column.null_as if t is None else t for t in texts]
+    if not any(t is not None for t in texts):
+        return pa.nulls(len(texts), column.kind.arrow), {}
+    return cells.build(column.kind, texts)
+
+
+def null_keys(name: str, array: pa.Array) -> Wrong:
+    if not array.null_count:
+        return {}
+    nulls = array.is_null().to_pylist()
+    return {i: (name, "a key may not be null") for i, null in enumerate(nulls) if null}
+
+
+def reject(
+    stream: Stream, raw: Raw, reason: str, column: str = "", parent: str | None = None
+) -> Reject:
+    return Reject(stream.name, parent or _id_of(raw), column, reason, bytes(raw).decode())
+
+
+def _id_of(raw: Raw) -> str | None:
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, Raw]).get("id")
+    except msgspec.ValidationError:
+        return None
+    if found is None or bytes(found) == b"null":
+        return None
+    return bytes(found).decode().strip('"')

@@ -1,0 +1,180 @@
+"""How rows look on the wire: msgspec structs made from the stream declarations.
+
+The struct is strict about types and about unknown keys. A key nobody declared makes the
+decoder fail once; it is then learned (:meth:`Wire.learn`), so that one new field at the
+vendor costs one retry, not the fast path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from tupana_etl.columns import Column, Kind
+from tupana_etl.streams import DROPPED
+
+_TYPES: dict[Kind, Any] = {
+    Kind.TEXT: str | None | UnsetType,
+    Kind.ID: str | int | None | UnsetType,
+    Kind.RUT: str | None | UnsetType,
+    Kind.BOOL: bool | None | UnsetType,
+    Kind.DATE: str | None | UnsetType,
+    Kind.TIME: str | None | UnsetType,
+    # Digits as they came: a float in between would not be exact.
+    Kind.MONEY: Raw | UnsetType,
+    Kind.QUANTITY: Raw | UnsetType,
+    Kind.INT: Raw | UnsetType,
+    Kind.JSON: Raw | UnsetType,
+}
+
+Cell = Any
+"""A wire value: str, int, bool, Raw, None (explicit null) or UNSET (the key is absent)."""
+
+
+class Wire:
+    """The wire form of a set of columns, and what it has learned about unknown keys."""
+
+    def __init__(self, columns: Sequence[Column], lists: Iterable[str] = ()) -> None:
+        self.unknown: tuple[str, ...] = ()
+        self._fields: dict[str, Any] = {}
+        self._inner: dict[str, dict[str, Kind]] = {}
+        self._is_list: dict[str, bool] = {}
+        for column in columns:
+            self._fields.setdefault(column.name, _TYPES[column.kind])
+            for source in column.sources:
+                self._add_source(source, column.kind)
+        for name in lists:
+            self._fields[name.split("[]")[0]] = Raw | UnsetType
+        for name in (*DROPPED, *self._inner):
+            self._fields[name] = Raw | UnsetType
+        self._containers = {
+            name: msgspec.json.Decoder(self._container(name, kinds))
+            for name, kinds in self._inner.items()
+        }
+        self._compile()
+
+    def _add_source(self, source: str, kind: Kind) -> None:
+        head, *rest = source.split(".")
+        if not rest:
+            self._fields.setdefault(head, _TYPES[kind])
+            return
+        self._is_list[head] = rest[0] == "0"
+        self._inner.setdefault(head, {})[rest[-1]] = kind
+
+    def _container(self, name: str, kinds: dict[str, Kind]) -> Any:
+        fields = [(key, _TYPES[kind], UNSET) for key, kind in kinds.items()]
+        struct = msgspec.defstruct(f"In_{name}", fields, gc=False)
+        return list[list[struct] | None] if self._is_list[name] else list[struct | None]  # type: ignore[valid-type]
+
+    def _compile(self) -> None:
+        # A learned key may be any text: the attribute gets a name of ours.
+        learned = {f"unknown_{n}": key for n, key in enumerate(self.unknown)}
+        fields = [(name, kind, UNSET) for name, kind in self._fields.items()]
+        fields += [(name, Raw | UnsetType, UNSET) for name in learned]
+        self._row = msgspec.defstruct(
+            "Row", fields, rename=learned, forbid_unknown_fields=True, gc=False
+        )
+        self._rows = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
+        self._one = msgspec.json.Decoder(self._row)
+
+    def rows(self, body: bytes) -> list[Any]:
+        """Rows of a JSON array. Raises msgspec.ValidationError if any does not fit."""
+        rows: list[Any] = self._rows.decode(body)
+        return rows
+
+    def row_of(self, body: Raw | bytes) -> Any:
+        """One row. Raises msgspec.ValidationError."""
+        row: Any = self._one.decode(body)
+        return row
+
+    def learn(self, body: bytes) -> bool:
+        """Adds the keys of these rows that nobody declared; True if there were any."""
+        try:
+            keys = {k for row in msgspec.json.decode(body, type=list[dict[str, Raw]]) for k in row}
+        except msgspec.ValidationError:
+            return False
+        new = sorted(keys - set(self._fields) - set(self.unknown))
+        if new:
+            self.unknown = (*self.unknown, *new)
+            self._compile()
+        return bool(new)
+
+    def unknown_values(self, rows: list[Any]) -> list[str | None]:
+        """What each row holds under unknown keys, as one JSON object, or None."""
+        if not self.unknown:
+            return [None] * len(rows)
+        return [self._extra_of(row) for row in rows]
+
+    def _extra_of(self, row: Any) -> str | None:
+        values = ((key, getattr(row, f"unknown_{n}")) for n, key in enumerate(self.unknown))
+        found = {key: value for key, value in values if value is not UNSET}
+        return msgspec.json.encode(found).decode() if found else None
+
+    def cells(self, rows: list[Any], column: Column) -> list[Cell]:
+        """The column's value in each row: the first place that has one, else null, else UNSET."""
+        best = [getattr(row, column.name) for row in rows]
+        for source in column.sources:
+            if not any(_missing(v) for v in best):
+                break
+            other = self._at(rows, source)
+            best = [
+                b if not _missing(b) or o is UNSET else o for b, o in zip(best, other, strict=True)
+            ]
+        return best
+
+    def _at(self, rows: list[Any], source: str) -> list[Cell]:
+        head, *rest = source.split(".")
+        if not rest:
+            return [getattr(row, head) for row in rows]
+        inner = self._opened(rows, head)
+        if self._is_list[head]:
+            inner = [i[0] if i else None for i in inner]
+        return [UNSET if i is None else getattr(i, rest[-1]) for i in inner]
+
+    def _opened(self, rows: list[Any], name: str) -> list[Any]:
+        opened: list[Any] = self._containers[name].decode(
+            joined([getattr(row, name) for row in rows])
+        )
+        return opened
+
+
+def joined(raws: Sequence[Raw | UnsetType | None]) -> bytes:
+    """A JSON array of raw values, null where there is none: decoded in one call."""
+    return b"[" + b",".join([bytes(r) if isinstance(r, Raw) else b"null" for r in raws]) + b"]"
+
+
+def _missing(value: Cell) -> bool:
+    return value is UNSET or value is None or (value.__class__ is Raw and bytes(value) == b"null")
+
+
+def as_text(cells: list[Cell], kind: Kind) -> list[str | None]:
+    """Wire values as text: numbers by their own digits, strings unquoted, null as None."""
+    if kind is Kind.JSON:
+        return [_json(c) for c in cells]
+    if _TYPES[kind] == _TYPES[Kind.TEXT]:
+        return [None if c is UNSET else c for c in cells] if UNSET in cells else cells
+    return [_text(c) for c in cells]
+
+
+def _json(cell: Cell) -> str | None:
+    raw = bytes(cell) if isinstance(cell, Raw) else b"null"
+    return None if raw == b"null" else raw.decode()
+
+
+def _text(cell: Cell) -> str | None:
+    kind = cell.__class__
+    if kind is str:
+        return str(cell)
+    if cell is None or cell is UNSET:
+        return None
+    if kind is Raw:
+        raw = bytes(cell)
+        if raw == b"null":
+            return None
+        return str(msgspec.json.decode(raw)) if raw[:1] == b'"' else raw.decode()
+    if kind is bool:
+        return "true" if cell else "false"
+    return str(cell)

@@ -1,0 +1,106 @@
+"""The home: one folder, one account, one run at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tupana_etl.errors import ConfigError, LockHeld, OriginError
+from tupana_etl.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def prepare(home: Path) -> None:
+    """Creates the home for this user alone. Raises ConfigError when it cannot be."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"TUPANA_HOME {home} cannot be created: {error.strerror}. Choose another folder."
+        ) from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise ConfigError(f"TUPANA_HOME {home} is not writable by you. Choose another folder.")
+
+
+@contextmanager
+def lock(home: Path, wait: float) -> Iterator[None]:
+    """Holds the home; the operating system frees it if the process dies.
+
+    Raises LockHeld after ``wait`` seconds, naming the process that has it.
+    """
+    prepare(home)
+    with (home / ".lock").open("a+") as file:
+        (home / ".lock").chmod(0o600)
+        _acquire(file.fileno(), home, wait)
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _acquire(handle: int, home: Path, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = (home / ".lock").read_text().strip() or "unknown"
+                raise LockHeld(
+                    f"Another run (process {holder}) is using {home}; waited {wait:.0f} s. "
+                    "Nothing was read or written; try again when it has ended."
+                ) from None
+            time.sleep(min(0.2, max(deadline - time.monotonic(), 0.01)))
+        else:
+            return
+
+
+def check_origin(settings: Settings, ruts: Iterable[str]) -> None:
+    """Pins the home to a server and its companies at the first sync, compares ever after.
+
+    ``ruts`` are all the companies the key sees. A loopback port may change (a sandbox
+    takes a free one), companies may come and go, and a new key of the same account is not
+    another origin; an account that shares no company is. Raises OriginError.
+    """
+    path = settings.home / "origin.json"
+    now = {"server": _server(settings.base_url), "companies": sorted(set(ruts))}
+    if not path.exists():
+        temporary = path.with_name(".origin.json.tmp")
+        temporary.write_bytes(msgspec.json.encode(now))
+        temporary.chmod(0o600)
+        temporary.replace(path)
+        return
+    pinned: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    same = not pinned["companies"] or set(pinned["companies"]) & set(now["companies"])
+    if pinned["server"] != now["server"] or not same:
+        raise OriginError(
+            f"{settings.home} holds data of {pinned['server']} for another account. Mixing "
+            "two accounts in one home would mix their books: set TUPANA_HOME to a new "
+            "folder for this one. Nothing was read or written."
+        )
+
+
+def is_sandbox(home: Path) -> bool:
+    """True when the home's data come from a server on this machine."""
+    path = home / "origin.json"
+    if not path.exists():
+        return False
+    server: str = msgspec.json.decode(path.read_bytes())["server"]
+    return server.startswith("loopback")
+
+
+def _server(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.hostname in LOOPBACK:
+        return f"loopback{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"

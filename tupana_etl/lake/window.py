@@ -1,0 +1,86 @@
+"""Writes what one window brought: a segment per table, all or none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tupana_etl.arrow import cells
+from tupana_etl.arrow.decode import Decoded
+from tupana_etl.arrow.rows import Reject, batch_schema
+from tupana_etl.columns import Kind
+from tupana_etl.lake.segments import SegmentWriter
+from tupana_etl.streams import Stream, children
+
+REJECTS = pa.schema(
+    [(name, pa.string()) for name in ("stream", "id", "column", "reason", "raw", "call")]
+)
+
+_STAMPS = [
+    pa.field("_call", pa.string()),
+    pa.field("_fetched_at", Kind.TIME.arrow),
+    pa.field("_detail_at", Kind.TIME.arrow),
+]
+
+
+def segment_schema(stream: Stream) -> pa.Schema:
+    """Columns of a segment: the stream's, what the decoder adds, and where it came from."""
+    return pa.schema([*batch_schema(stream), *_STAMPS])
+
+
+class WindowWriter:
+    """Collects the rows of a window and its children."""
+
+    def __init__(self, lake: Path, run_id: str, number: int, stream: Stream) -> None:
+        def writer(table: str, schema: pa.Schema) -> SegmentWriter:
+            return SegmentWriter(lake, f"{table}/{run_id}/{number:05d}.parquet", schema)
+
+        self._tables = {
+            s.name: writer(s.name, segment_schema(s)) for s in (stream, *children(stream.name))
+        }
+        self._stream = stream
+        self._rejects = writer("rejects", REJECTS)
+
+    def write(
+        self, decoded: Decoded, call: str, fetched_at: datetime, *, is_detail: bool = False
+    ) -> None:
+        """Adds one decoded answer, stamped with the call it came from."""
+        batches = {self._stream.name: decoded.batch, **decoded.children}
+        for name, batch in batches.items():
+            self._tables[name].write(_stamped(batch, call, fetched_at, is_detail))
+        self.reject(decoded.rejects, call)
+
+    def reject(self, rejects: list[Reject], call: str) -> None:
+        """Adds rows that could not be taken."""
+        columns = [
+            [getattr(r, name) for r in rejects]
+            for name in ("stream", "id", "column", "reason", "raw")
+        ]
+        arrays = [cells.text_array(values) for values in columns]
+        arrays.append(cells.constant(call, len(rejects)))
+        self._rejects.write(pa.RecordBatch.from_arrays(arrays, schema=REJECTS))
+
+    def close(self) -> dict[str, dict[str, Any]]:
+        """Makes every segment durable; what the manifest must say of each."""
+        finished = {
+            name: w.close() for name, w in (*self._tables.items(), ("rejects", self._rejects))
+        }
+        return {name: vars(segment) for name, segment in finished.items() if segment}
+
+    def abandon(self) -> None:
+        """Removes what was written."""
+        for writer in (*self._tables.values(), self._rejects):
+            writer.abandon()
+
+
+def _stamped(
+    batch: pa.RecordBatch, call: str, fetched_at: datetime, is_detail: bool
+) -> pa.RecordBatch:
+    rows = batch.num_rows
+    moment = cells.moments(fetched_at, rows)
+    detail = moment if is_detail else pa.nulls(rows, Kind.TIME.arrow)
+    columns = [*batch.columns, cells.constant(call, rows), moment, detail]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*batch.schema, *_STAMPS]))

@@ -1,0 +1,229 @@
+"""The main moves: what the command line, Dagster and notebooks call.
+
+``sync`` reads the API into the lake, applies the lake to the warehouse, rebuilds the
+models and publishes. ``rebuild_marts`` does the last three without asking the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import duckdb
+
+from tupana_etl import home
+from tupana_etl.errors import ConfigError
+from tupana_etl.intake import Order, Taken, take_in
+from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.lake.segments import remove_temporaries
+from tupana_etl.reading import OnRows
+from tupana_etl.settings import Settings
+from tupana_etl.streams import STREAMS, Stream
+from tupana_etl.warehouse.apply import apply
+from tupana_etl.warehouse.database import writer
+from tupana_etl.warehouse.known import stale_details
+from tupana_etl.warehouse.models import ModelRun, run_models
+from tupana_etl.warehouse.publish import check_publishable, publish
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What one sync did to one stream of one company."""
+
+    stream: str
+    entity: str
+    """RUT; empty for streams that are not read by company."""
+    seen: int
+    new: int
+    changed: int
+    deleted: int
+    rejected: int
+    requests: int
+    seconds: float
+    complete: bool
+    reasons: tuple[str, ...] = ()
+    """Why it is not complete, one sentence a window."""
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What one sync did."""
+
+    run_id: str
+    complete: bool
+    """False when any window could not be read whole; the next sync reads it again."""
+    streams: list[StreamResult]
+    models: list[ModelRun] = field(default_factory=list)
+    unknown_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Per stream, keys the API sent that no declaration names: kept in ``_extra``."""
+    requests: int = 0
+    """Requests sent, retries included."""
+    seconds: float = 0.0
+
+    @property
+    def rejected(self) -> int:
+        return sum(r.rejected for r in self.streams)
+
+
+def sync(
+    settings: Settings,
+    streams: Sequence[str] = (),
+    *,
+    entity: str | None = None,
+    since: date | None = None,
+    full: bool = False,
+    wait: float = 60.0,
+    on_rows: OnRows = lambda stream, found, read: None,
+) -> SyncResult:
+    """Reads ``streams`` (all by default), applies, rebuilds the models, publishes.
+
+    ``entity`` is one company's RUT or id; ``since`` the oldest issue date, which can only
+    move back from the first sync's; ``full`` reads again even what an interrupted run had
+    committed. Waits ``wait`` seconds for another run of the same home.
+
+    Raises ConfigError, AuthError, OriginError (nothing was written), LockHeld, or what the
+    server answered when not even the companies could be read. A window that fails after
+    that is in the result, not raised. Works with an event loop running (a notebook).
+    """
+    started = time.monotonic()
+    order = Order(settings.need_key(), choose(streams), entity, since, full)
+    with home.lock(settings.home, wait):
+        with writer(settings.warehouse) as con:
+            manifest = Manifest(settings.lake)
+            manifest.open_for_append()
+            remove_temporaries(settings.lake)
+            apply(con, manifest)
+            taken = run_async(take_in(order, manifest, partial(stale_details, con), on_rows))
+            apply(con, manifest)
+            models = _build(con, settings)
+            results = _results(con, taken)
+        publish(settings.warehouse, settings.analytics)
+    return SyncResult(
+        run_id=taken.run_id,
+        complete=all(r.complete for r in results),
+        streams=results,
+        models=models,
+        unknown_fields=taken.unknown_fields,
+        requests=taken.requests,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def rebuild_marts(
+    settings: Settings, *, from_lake: bool = False, wait: float = 60.0
+) -> list[ModelRun]:
+    """Applies what is committed, rebuilds the models and publishes; asks nobody.
+
+    ``from_lake`` first throws the warehouse away and applies the whole lake again.
+    Raises ConfigError when there is nothing yet, ModelError, LakeCorrupt, LockHeld.
+    """
+    manifest = Manifest(settings.lake)
+    if not manifest.path.exists():
+        raise ConfigError(f"{settings.home} holds no data yet. Run `tupana sync` first.")
+    with home.lock(settings.home, wait):
+        if from_lake:
+            for name in (settings.warehouse.name, settings.warehouse.name + ".wal"):
+                settings.warehouse.with_name(name).unlink(missing_ok=True)
+        with writer(settings.warehouse) as con:
+            apply(con, manifest)
+            models = _build(con, settings)
+        publish(settings.warehouse, settings.analytics)
+    return models
+
+
+def choose(names: Sequence[str]) -> list[Stream]:
+    """The streams to ask for; a child stands for its parent. ConfigError names a wrong one."""
+    for name in names:
+        if name not in STREAMS:
+            raise ConfigError(f"There is no stream {name!r}. There are: {', '.join(STREAMS)}.")
+    asked = [STREAMS[STREAMS[n].parent or n] for n in names or STREAMS]
+    return list(dict.fromkeys(asked))
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, in a thread when this one already has a loop.
+
+    Of several errors at once the first is raised: the others have the same cause.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run(work)
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(_run(work))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+
+
+def _build(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[ModelRun]:
+    check_publishable(con)
+    return run_models(con, home_is_sandbox=home.is_sandbox(settings.home))
+
+
+def _results(con: duckdb.DuckDBPyConnection, taken: Taken) -> list[StreamResult]:
+    counted = con.execute(
+        """SELECT stream, coalesce(master_entity_id, ''), sum(new), sum(changed)
+        FROM raw.windows WHERE run_id = ? GROUP BY ALL""",
+        [taken.run_id],
+    ).fetchall()
+    versions = {(stream, company): (int(n), int(c)) for stream, company, n, c in counted}
+    by_slice: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in taken.entries:
+        b = entry.body
+        by_slice.setdefault((b["stream"], b["company"] or "", b["rut"] or ""), []).append(entry)
+    order = list(STREAMS)
+    return [
+        _result(stream, rut, [e.body for e in entries], *versions.get((stream, company), (0, 0)))
+        for (stream, company, rut), entries in sorted(
+            by_slice.items(), key=lambda item: (order.index(item[0][0]), item[0][2])
+        )
+    ]
+
+
+def _result(
+    stream: str, rut: str, windows: list[dict[str, Any]], new: int, changed: int
+) -> StreamResult:
+    begun = min(datetime.fromisoformat(w["started_at"]) for w in windows)
+    ended = max(datetime.fromisoformat(w["read_at"]) for w in windows)
+    return StreamResult(
+        stream=stream,
+        entity=rut,
+        seen=sum(w["seen"] for w in windows),
+        new=new,
+        changed=changed,
+        deleted=0,
+        rejected=sum(w["rejected"] for w in windows),
+        requests=sum(w["requests"] for w in windows),
+        seconds=round((ended - begun).total_seconds(), 3),
+        complete=all(w["complete"] for w in windows),
+        reasons=tuple(f"{w['label']}: {w['reason']}" for w in windows if w["reason"]),
+    )

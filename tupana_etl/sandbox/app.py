@@ -1,0 +1,140 @@
+"""The ASGI application: routes with and without trailing slash, key, latency, counting."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tupana_etl.sandbox import admin, documents, files, others, web
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_LOOPBACK = {"127.0.0.1", "::1"}
+_NUMBER = re.compile(r"/[0-9]+(?=/|$)")
+
+_READS: dict[str, Endpoint] = {
+    "/v1/credentials": others.credentials,
+    "/v1/master-entities": others.master_entities,
+    "/v1/documents": documents.listing,
+    "/v1/documents/{document_id:int}": documents.detail,
+    "/v1/documents/{document_id:int}/states": documents.states,
+    "/v1/cessions": others.cessions,
+    "/v1/cessions/{cession_id:int}": others.cession,
+    "/v1/scheduled-documents": others.scheduled_documents,
+    "/v1/webhooks": others.webhooks,
+    "/v1/book-summaries": others.book_summaries,
+    "/v1/sync-status": others.sync_status,
+}
+_ADMIN_READS: dict[str, Endpoint] = {
+    "/truth/{table}": admin.show_truth,
+    "/stats": admin.show_stats,
+}
+_ADMIN_WRITES: dict[str, Endpoint] = {
+    "/pay": admin.pay,
+    "/unpay": admin.unpay,
+    "/claim": admin.claim,
+    "/acknowledge": admin.acknowledge,
+    "/add": admin.add,
+    "/delete": admin.delete,
+}
+_ADMIN_PREFIXES = ("/_admin", "/v1/_admin")
+
+
+def application(context: web.Context) -> ASGIApp:
+    """The whole server around one open world."""
+    inner = Starlette(
+        routes=_routes(),
+        exception_handlers={web.Refusal: _refuse, 404: _nowhere, 405: _nowhere},
+    )
+    inner.router.redirect_slashes = False
+    stats = admin.Stats()
+    inner.state.context, inner.state.stats = context, stats
+    return _counted(inner, stats, context.world.latency_ms / 1000)
+
+
+def _routes() -> list[Route]:
+    routes: list[Route] = []
+    for path, endpoint in _READS.items():
+        routes += _both(path, _keyed(endpoint), "GET")
+    routes += _both("/v1/documents/{document_id:int}/files/{kind:str}", files.fetch, "GET")
+    for prefix in _ADMIN_PREFIXES:
+        for path, endpoint in _ADMIN_READS.items():
+            routes += _both(prefix + path, _keyed(_local(endpoint)), "GET")
+        for path, endpoint in _ADMIN_WRITES.items():
+            routes += _both(prefix + path, _keyed(_local(endpoint)), "POST")
+    return routes
+
+
+def _both(path: str, endpoint: Endpoint, method: str) -> list[Route]:
+    return [Route(p, endpoint, methods=[method]) for p in (path, f"{path}/")]
+
+
+def _keyed(endpoint: Endpoint) -> Endpoint:
+    async def guarded(request: Request) -> Response:
+        if not web.has_key(request):
+            raise web.Refusal(
+                401, {"error_code": "INVALID_API_KEY", "message": "API Key inválida o faltante"}
+            )
+        return await endpoint(request)
+
+    return guarded
+
+
+def _local(endpoint: Endpoint) -> Endpoint:
+    async def guarded(request: Request) -> Response:
+        if request.client is None or request.client.host not in _LOOPBACK:
+            raise web.not_found()
+        return await endpoint(request)
+
+    return guarded
+
+
+def _refuse(_: Request, refusal: Exception) -> Response:
+    if not isinstance(refusal, web.Refusal):
+        raise refusal
+    return web.as_json(refusal.body, refusal.status)
+
+
+def _nowhere(_: Request, __: Exception) -> Response:
+    return web.as_json({"detail": "No encontrado."}, 404)
+
+
+def _counted(inner: ASGIApp, stats: admin.Stats, latency: float) -> ASGIApp:
+    """Counts requests, waits the latency, and names each answer."""
+    numbers = itertools.count(1)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await inner(scope, receive, send)
+            return
+        name = f"req_{next(numbers):08x}".encode()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", name)]
+            await send(message)
+
+        path: str = scope["path"]
+        if path.startswith(_ADMIN_PREFIXES):
+            await inner(scope, receive, named)
+            return
+        stats.requests += 1
+        stats.by_path[_NUMBER.sub("/{id}", path.removeprefix("/v1").rstrip("/"))] += 1
+        stats.in_flight += 1
+        stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
+        try:
+            if latency:
+                await asyncio.sleep(latency)
+            await inner(scope, receive, named)
+        finally:
+            stats.in_flight -= 1
+
+    return app

@@ -1,0 +1,163 @@
+"""Routes of documents: list, detail, states and files."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from datetime import date
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tupana_etl.sandbox import files, render, store, web
+
+_KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
+_TRUE = {"true", "1", "True"}
+
+
+async def listing(request: Request) -> Response:
+    """GET /documents: newest issue date first, then highest id."""
+    company = web.company(
+        request,
+        missing={"error": "VALIDATION_ERROR", "message": "master_entity_id es requerido."},
+        stranger={"error": "AUTHORIZATION_ERROR", "message": "Sin acceso a esta entidad"},
+    )
+    where, values = _filters(request, company)
+    connection = web.context(request).connection
+    count = connection.execute(f"SELECT count(*) FROM document d WHERE {where}", values)
+    asked = web.page(request, count.fetchone()[0])
+    rows = connection.execute(
+        f"""
+        WITH listed AS (
+          SELECT d.id, d.date_issued FROM document d WHERE {where}
+          ORDER BY d.date_issued DESC, d.id DESC LIMIT :size OFFSET :offset)
+        SELECT b.* FROM listed JOIN body b ON b.document_id = listed.id
+        ORDER BY listed.date_issued DESC, listed.id DESC""",
+        {**values, "size": asked.size, "offset": asked.offset},
+    )
+    parts = _parts(request)
+    results = ",".join("{" + "".join(row[p] for p in parts) + "}" for row in rows)
+    envelope = {"count": asked.count, "total_pages": asked.total, **web.links(request, asked)}
+    opened = msgspec.json.encode(envelope).decode()[:-1]
+    return web.raw_json(f'{opened},"results":[{results}]}}')
+
+
+async def detail(request: Request) -> Response:
+    """GET /documents/{id}: everything, with a URL of the PDF that dies in an hour."""
+    row = web.own_document(request)
+    body = _body(request, row["id"])
+    extra = {"pdf": files.url(request, row["id"], "pdf"), "xml": row["xml"]}
+    old = web.context(request).world.contract == "2026-04"
+    names = ["lean", "rest", "traces"] + ([] if old else ["trace_info", "book"])
+    inside = "".join(body[name] for name in names)
+    return web.raw_json("{" + inside + render.fragment(extra) + "}")
+
+
+async def states(request: Request) -> Response:
+    """GET /documents/{id}/states: events of the claim register, newest first."""
+    row = web.own_document(request)
+    connection = web.context(request).connection
+    document = store.read_document(connection, row["id"])
+    if document is None:
+        raise web.not_found()
+    body = _body(request, row["id"])
+    events = [
+        {**event, "rejected_by_user": None, "accepted_by_user": None}
+        for event in render.events(document)
+    ]
+    return web.as_json(
+        {
+            "success": True,
+            "document_id": row["id"],
+            "folio": row["folio"],
+            "states": events,
+            "document": msgspec.Raw(("{" + body["lean"] + body["trace_info"] + "}").encode()),
+        }
+    )
+
+
+def _body(request: Request, document_id: int) -> sqlite3.Row:
+    query = "SELECT * FROM body WHERE document_id = ?"
+    row: sqlite3.Row = web.context(request).connection.execute(query, (document_id,)).fetchone()
+    return row
+
+
+def _parts(request: Request) -> list[str]:
+    """Which fragments a list row is made of."""
+    world, asked = web.context(request).world, request.query_params
+    new = world.contract != "2026-04"
+    parts = ["lean"]
+    if new:
+        parts.append("trace_info")
+    if world.list_rows == "rich":
+        parts.append("rest")
+    if new and asked.get("include_trace_events") in _TRUE:
+        parts.append("traces")
+    if new and asked.get("include_book_metadata") in _TRUE:
+        parts.append("book")
+    return parts
+
+
+def _filters(request: Request, company: int) -> tuple[str, dict[str, Any]]:
+    """SQL condition and its values. A folio makes every other filter void."""
+    asked = request.query_params
+    received = _side(asked.get("document_type", "issued")) == "received"
+    mine, other = ("receiver", "sender") if received else ("sender", "receiver")
+    terms, values = [f"d.{mine}_id = :company"], {"company": company}
+    found: dict[str, Any] = dict(values)
+    if "folio" in asked:
+        terms.append("d.folio = :folio")
+        found["folio"] = asked["folio"]
+        return " AND ".join(terms), found
+    if asked.get("search"):
+        terms.append(f"(d.{other}_name LIKE :search OR d.{other}_rut LIKE :search)")
+        found["search"] = f"%{asked['search']}%"
+    if asked.get("dte_type__code__in"):
+        codes = asked["dte_type__code__in"].split(",")
+        terms.append(f"d.dte_type IN ({', '.join(f':type{i}' for i in range(len(codes)))})")
+        found |= {f"type{i}": code.strip() for i, code in enumerate(codes)}
+    if received and asked.get("issuer_tax_id"):
+        terms.append("d.sender_rut = :issuer")
+        found["issuer"] = asked["issuer_tax_id"].replace(".", "")
+    if web.context(request).world.contract != "2026-04":
+        _newer_filters(request, terms, found)
+    return " AND ".join(terms), found
+
+
+def _newer_filters(request: Request, terms: list[str], found: dict[str, Any]) -> None:
+    """Filters documented since 2026-05; the older contract ignores them without a word."""
+    conditions = {
+        "issue_date_gte": "d.date_issued >= :issue_date_gte",
+        "issue_date_lte": "d.date_issued <= :issue_date_lte",
+        "reception_date_from": "d.received_on >= :reception_date_from",
+        "reception_date_to": "d.received_on <= :reception_date_to",
+    }
+    for name, text in request.query_params.multi_items():
+        if name in conditions:
+            terms.append(conditions[name])
+            found[name] = _day(name, text)
+        elif name.startswith("json_param__"):
+            key = name.removeprefix("json_param__")
+            if not _KEY.fullmatch(key):
+                raise web.Refusal(
+                    400, {"error": "VALIDATION_ERROR", "message": f"Clave inválida: {key}"}
+                )
+            terms.append(f"json_extract(d.json_param, '$.{key}') = :json_{key}")
+            found[f"json_{key}"] = text
+
+
+def _side(text: str) -> str:
+    if text not in {"issued", "received"}:
+        raise web.Refusal(
+            400, {"error": "VALIDATION_ERROR", "message": "document_type: issued o received"}
+        )
+    return text
+
+
+def _day(name: str, text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise web.Refusal(400, {name: ["Introduzca una fecha válida."]}) from None

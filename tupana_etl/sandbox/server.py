@@ -1,0 +1,106 @@
+"""The vendor API on this machine: build a world, serve it over real HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from random import Random
+
+import uvicorn
+
+from tupana_etl.errors import ConfigError
+from tupana_etl.sandbox import store
+from tupana_etl.sandbox.app import application
+from tupana_etl.sandbox.model import World
+from tupana_etl.sandbox.web import Context
+from tupana_etl.sandbox.world import generate
+
+__all__ = ["DEMO_KEY", "World", "build", "running", "serve"]
+
+DEMO_KEY = "sandbox-demo-key"
+HOST = "127.0.0.1"
+START_TIMEOUT = 20.0
+
+
+def build(world: World, database: Path) -> None:
+    """Creates the world in its SQLite file, or leaves the file that is there as it is.
+
+    The same world with the same ``today`` is the same to the last byte of every answer.
+    """
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    content = generate(world)
+    unfinished = database.with_name(f"{database.name}.{os.getpid()}.building")
+    unfinished.unlink(missing_ok=True)
+    last = max((d.id for d in content.documents), default=480_000)
+    meta = {
+        "today": content.today.isoformat(),
+        "seed": str(world.seed),
+        "next_id": str(last + 1),
+        "url_secret": f"{Random(world.seed).getrandbits(256):064x}",
+    }
+    store.create(unfinished, content, meta)
+    unfinished.replace(database)
+
+
+@contextmanager
+def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY) -> Iterator[str]:
+    """Serves in a daemon thread while the block runs; yields ``http://127.0.0.1:PORT/v1``."""
+    build(world, database)
+    with _bound(port) as listener, closing(store.connect(database)) as connection:
+        server = _server(Context(connection, world, key))
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
+        )
+        thread.start()
+        try:
+            _wait_started(server, thread)
+            yield f"http://{HOST}:{listener.getsockname()[1]}/v1"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def serve(database: Path, world: World, *, port: int, key: str = DEMO_KEY) -> None:
+    """Serves in the foreground until Ctrl-C."""
+    build(world, database)
+    with _bound(port) as listener, closing(store.connect(database)) as connection:
+        _server(Context(connection, world, key)).run(sockets=[listener])
+
+
+def _server(context: Context) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            application(context),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as taken:
+        listener.close()
+        raise ConfigError(f"Port {port} cannot be used: {taken.strerror}.") from None
+    return listener
+
+
+def _wait_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise ConfigError("The sandbox did not start.")
+        time.sleep(0.005)

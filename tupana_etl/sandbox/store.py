@@ -1,0 +1,235 @@
+"""The world's SQLite file: schema, writing and reading whole records."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tupana_etl.sandbox import dates, render
+from tupana_etl.sandbox.model import Content, Document, Event, Line, Party, Reference
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE entity (
+  id INTEGER PRIMARY KEY, rut TEXT NOT NULL UNIQUE, name TEXT NOT NULL, own INTEGER NOT NULL,
+  email TEXT, address TEXT, district TEXT, city TEXT, phone TEXT, activity_code TEXT,
+  activity_name TEXT, looked_up INTEGER NOT NULL);
+CREATE TABLE document (
+  id INTEGER PRIMARY KEY, dte_type TEXT NOT NULL, folio TEXT, date_issued TEXT NOT NULL,
+  sender_id INTEGER, sender_rut TEXT NOT NULL, sender_name TEXT,
+  receiver_id INTEGER, receiver_rut TEXT NOT NULL, receiver_name TEXT,
+  net TEXT NOT NULL, exempt TEXT NOT NULL, iva TEXT NOT NULL, total TEXT NOT NULL,
+  currency TEXT NOT NULL, exchange_rate TEXT, retention TEXT, state TEXT NOT NULL,
+  is_paid INTEGER NOT NULL, has_credit_note INTEGER NOT NULL, payment_method TEXT,
+  due_date TEXT, retention_type TEXT, received_at TEXT, created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, received_on TEXT);
+CREATE INDEX document_sender ON document (sender_id, date_issued, id);
+CREATE INDEX document_receiver ON document (receiver_id, date_issued, id);
+CREATE TABLE line (
+  document_id INTEGER NOT NULL, position INTEGER NOT NULL, line_number TEXT, item_name TEXT,
+  item_description TEXT, item_code TEXT, item_type_code TEXT, quantity TEXT, unit TEXT,
+  unit_price TEXT, discount_percent TEXT, is_exempt INTEGER NOT NULL, item_total TEXT,
+  PRIMARY KEY (document_id, position)) WITHOUT ROWID;
+CREATE TABLE reference (
+  document_id INTEGER NOT NULL, position INTEGER NOT NULL, reference_folio TEXT,
+  reference_date TEXT, reference_code TEXT, reference_reason TEXT, dte_type_code TEXT,
+  PRIMARY KEY (document_id, position)) WITHOUT ROWID;
+CREATE TABLE event (
+  document_id INTEGER NOT NULL, code TEXT NOT NULL, at TEXT NOT NULL,
+  responsable_rut TEXT NOT NULL, responsable_dv TEXT NOT NULL,
+  PRIMARY KEY (document_id, at, code)) WITHOUT ROWID;
+CREATE TABLE body (
+  document_id INTEGER PRIMARY KEY, lean TEXT NOT NULL, trace_info TEXT NOT NULL,
+  rest TEXT NOT NULL, traces TEXT NOT NULL, book TEXT NOT NULL);
+CREATE TABLE cession (
+  id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL, assignee_rut TEXT NOT NULL,
+  assignee_name TEXT NOT NULL, assignee_id INTEGER, amount TEXT NOT NULL, status TEXT NOT NULL,
+  status_message TEXT, source TEXT NOT NULL, sent_at TEXT, created_at TEXT NOT NULL);
+CREATE INDEX cession_document ON cession (document_id);
+CREATE TABLE schedule (
+  id INTEGER PRIMARY KEY, sender_id INTEGER NOT NULL, receiver_id INTEGER, dte_type TEXT,
+  frequency TEXT, day_of_month INTEGER, day_of_week INTEGER, next_execution TEXT, status TEXT,
+  amount TEXT, currency TEXT, currency_day INTEGER, completed_occurrences INTEGER,
+  max_occurrences INTEGER, start_date TEXT, end_date TEXT, end_type TEXT, item_name TEXT,
+  created_at TEXT, updated_at TEXT);
+CREATE TABLE credential (
+  id INTEGER PRIMARY KEY, user_rut TEXT, entity_id INTEGER, type_id INTEGER, type_name TEXT,
+  status TEXT, created_at TEXT);
+CREATE TABLE webhook (
+  id INTEGER PRIMARY KEY, entity_id INTEGER, url TEXT, secret TEXT, is_active INTEGER,
+  last_status_code INTEGER, last_sent_at TEXT, success_rate TEXT, created_at TEXT,
+  updated_at TEXT);
+CREATE TABLE sync (
+  entity_id INTEGER, scrape_type TEXT, frequency_hours INTEGER, last_success_at TEXT,
+  last_status TEXT, PRIMARY KEY (entity_id, scrape_type));
+"""
+
+_PARTS = {"sender", "receiver", "lines", "references", "events"}
+_PLAIN = tuple(f.name for f in dataclasses.fields(Document) if f.name not in _PARTS)
+_DOCUMENT_INTEGERS = {"id", "is_paid", "has_credit_note"}
+_AMOUNTS = {"net", "exempt", "iva", "total", "exchange_rate", "retention"}
+_TIMES = {"received_at", "created_at", "updated_at"}
+
+
+def connect(database: Path) -> sqlite3.Connection:
+    """A connection for the server's one thread; several readers may look meanwhile."""
+    connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def create(database: Path, content: Content, meta: Mapping[str, str]) -> None:
+    """Writes a whole world into a new file."""
+    connection = sqlite3.connect(database)
+    try:
+        connection.executescript(SCHEMA)
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        for table, records in (
+            ("entity", content.entities),
+            ("cession", content.cessions),
+            ("schedule", content.schedules),
+            ("credential", content.credentials),
+            ("webhook", content.webhooks),
+            ("sync", content.syncs),
+        ):
+            insert_records(connection, table, records)
+        insert_documents(connection, content.documents, content.today)
+        connection.commit()
+    finally:
+        connection.close()
+
+
+def meta(connection: sqlite3.Connection, name: str) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return str(row[0])
+
+
+def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+
+def today(connection: sqlite3.Connection) -> date:
+    return date.fromisoformat(meta(connection, "today"))
+
+
+def insert_records(connection: sqlite3.Connection, table: str, records: Iterable[Any]) -> None:
+    """Inserts flat dataclasses whose fields are the table's columns."""
+    rows = [
+        {f.name: plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
+        for record in records
+    ]
+    if rows:
+        names = ", ".join(rows[0])
+        marks = ", ".join(f":{name}" for name in rows[0])
+        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+
+
+def insert_documents(connection: sqlite3.Connection, documents: list[Document], day: date) -> None:
+    """Inserts documents with their children and their JSON, rendered once."""
+    _insert(connection, "document", (_document_row(d) for d in documents))
+    _insert(
+        connection,
+        "line",
+        ((d.id, i, *_fields(x)) for d in documents for i, x in enumerate(d.lines, 1)),
+    )
+    _insert(
+        connection,
+        "reference",
+        ((d.id, i, *_fields(x)) for d in documents for i, x in enumerate(d.references, 1)),
+    )
+    _insert(connection, "event", ((d.id, *_fields(x)) for d in documents for x in d.events))
+    _insert(connection, "body", ((d.id, *render.bodies(d, day)) for d in documents))
+
+
+def delete_document(connection: sqlite3.Connection, document_id: int) -> None:
+    connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
+    for table in ("line", "reference", "event", "body", "cession"):
+        connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
+
+
+def replace_document(connection: sqlite3.Connection, document: Document) -> None:
+    """Writes a changed document and its JSON again; its cessions stay."""
+    connection.execute("DELETE FROM document WHERE id = ?", (document.id,))
+    for table in ("line", "reference", "event", "body"):
+        connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
+    insert_documents(connection, [document], today(connection))
+
+
+def read_document(connection: sqlite3.Connection, document_id: int) -> Document | None:
+    row = connection.execute("SELECT * FROM document WHERE id = ?", (document_id,)).fetchone()
+    if row is None:
+        return None
+    fields: dict[str, Any] = {name: _native(name, row[name]) for name in _PLAIN}
+    return Document(
+        **fields,
+        sender=Party(row["sender_id"], row["sender_rut"], row["sender_name"]),
+        receiver=Party(row["receiver_id"], row["receiver_rut"], row["receiver_name"]),
+        lines=[
+            Line(**{name: r[name] for name in Line.__slots__} | {"is_exempt": bool(r["is_exempt"])})
+            for r in _children(connection, "line", "position", document_id)
+        ],
+        references=[
+            Reference(*r[2:]) for r in _children(connection, "reference", "position", document_id)
+        ],
+        events=[
+            Event(r["code"], datetime.fromisoformat(r["at"]), *r[3:])
+            for r in _children(connection, "event", "at", document_id)
+        ],
+    )
+
+
+def _children(
+    connection: sqlite3.Connection, table: str, order: str, document_id: int
+) -> list[Any]:
+    query = f"SELECT * FROM {table} WHERE document_id = ? ORDER BY {order}"
+    return connection.execute(query, (document_id,)).fetchall()
+
+
+def plain(value: object) -> object:
+    """A value as SQLite holds it: amounts, dates and times as text."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+def _native(name: str, value: Any) -> Any:
+    if value is None or name in {"id"}:
+        return value
+    if name in _AMOUNTS:
+        return Decimal(value)
+    if name in _TIMES:
+        return datetime.fromisoformat(value)
+    if name in {"date_issued", "due_date"}:
+        return date.fromisoformat(value)
+    return bool(value) if name in _DOCUMENT_INTEGERS else value
+
+
+def _fields(record: Line | Reference | Event) -> list[object]:
+    return [plain(getattr(record, name)) for name in record.__slots__]
+
+
+def _document_row(d: Document) -> tuple[object, ...]:
+    received_on = dates.local_day(d.received_at).isoformat() if d.received_at else None
+    sender = (d.sender.id, d.sender.rut, d.sender.name)
+    receiver = (d.receiver.id, d.receiver.rut, d.receiver.name)
+    before = [plain(getattr(d, name)) for name in _PLAIN[:4]]
+    after = [plain(getattr(d, name)) for name in _PLAIN[4:]]
+    return (*before, *sender, *receiver, *after, received_on)
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+    listed = list(rows)
+    if listed:
+        marks = ", ".join("?" * len(listed[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", listed)

@@ -1,0 +1,302 @@
+"""The world's own truth, stream by stream, read from its tables and never from its JSON.
+
+Rows carry the canonical column names of ``streams.py``: ids as text, RUTs canonical,
+money and quantities as exact decimal text, dates ISO, times ISO in UTC. Documents, their
+children and cessions come once per company and side. Columns of kind JSON are left out,
+as are those the API never says: presigned URLs, and SII's CodRef of documents that have
+no XML. Streams that are not read per company carry no ``master_entity_id``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tupana_etl.domain import DTE_TYPES
+from tupana_etl.sandbox import books, store
+from tupana_etl.sandbox.lists import CESSIONS, SCHEDULES, opaque
+from tupana_etl.sandbox.model import (
+    ACKNOWLEDGE_CODES,
+    CLAIM_CODES,
+    EVENT_NAMES,
+    TRACED_TYPES,
+)
+
+Row = dict[str, Any]
+
+_SIDES = """
+SELECT CAST(e.id AS TEXT) AS master_entity_id, 'issued' AS document_type, d.*
+FROM document d JOIN entity e ON e.id = d.sender_id AND e.own
+UNION ALL
+SELECT CAST(e.id AS TEXT), 'received', d.*
+FROM document d JOIN entity e ON e.id = d.receiver_id AND e.own"""
+
+
+def table(connection: sqlite3.Connection, stream: str) -> list[Row]:
+    """Rows of a stream, in a fixed order. KeyError for a name that is no stream."""
+    return list(_TABLES[stream](connection))
+
+
+def _id(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _credentials(connection: sqlite3.Connection) -> Iterator[Row]:
+    for r in connection.execute("SELECT * FROM credential ORDER BY id"):
+        yield {
+            "id": str(r["id"]),
+            "user": r["user_rut"],
+            "status": r["status"],
+            "created_at": r["created_at"],
+        }
+
+
+def _entities(connection: sqlite3.Connection) -> Iterator[Row]:
+    for r in connection.execute("SELECT * FROM entity WHERE own ORDER BY id"):
+        yield {
+            "master_entity_id": str(r["id"]),
+            "id": str(r["id"]),
+            "opaque_id": opaque(r["id"]),
+            "tax_id": r["rut"],
+            "name": r["name"],
+            "email": r["email"],
+        }
+
+
+def _sides(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    yield from connection.execute(f"{_SIDES} ORDER BY 1, 2, 3")
+
+
+def _codes(connection: sqlite3.Connection) -> dict[int, set[str]]:
+    """Event codes of each document."""
+    found: dict[int, set[str]] = {}
+    for document_id, code in connection.execute("SELECT document_id, code FROM event"):
+        found.setdefault(document_id, set()).add(code)
+    return found
+
+
+def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
+    codes = _codes(connection)
+    for r in _sides(connection):
+        kind = DTE_TYPES.get(r["dte_type"])
+        yield {
+            "master_entity_id": r["master_entity_id"],
+            "document_type": r["document_type"],
+            "id": str(r["id"]),
+            "folio": r["folio"],
+            "date_issued": r["date_issued"],
+            "dte_type_code": r["dte_type"],
+            "dte_type_description": kind.name if kind else None,
+            "amount_with_iva": r["total"],
+            "amount_without_iva": r["net"],
+            "amount_iva": r["iva"],
+            "amount_exempt": r["exempt"],
+            "currency": r["currency"],
+            "exchange_rate": r["exchange_rate"],
+            "original_amount": r["total"] if r["exchange_rate"] else None,
+            "sender_id": _id(r["sender_id"]),
+            "sender_name": r["sender_name"],
+            "sender_tax_id": r["sender_rut"],
+            "receiver_id": _id(r["receiver_id"]),
+            "receiver_name": r["receiver_name"],
+            "receiver_tax_id": r["receiver_rut"],
+            "state": r["state"],
+            "is_paid": bool(r["is_paid"]),
+            "has_credit_note": bool(r["has_credit_note"]),
+            "vat_withheld": True if r["dte_type"] == "46" else None,
+            "payment_method": r["payment_method"],
+            "due_date": r["due_date"],
+            "retention_type": r["retention_type"],
+            **_register(r, codes.get(r["id"], set())),
+            "created_at": r["created_at"],
+            "updated_at": r["updated_at"],
+        }
+
+
+def _register(r: sqlite3.Row, codes: set[str]) -> Row:
+    """What SII's claim register says of a document, None where it does not know it."""
+    traced = r["dte_type"] in TRACED_TYPES and r["state"] == "issued" and bool(r["received_at"])
+    claimed = bool(codes & CLAIM_CODES)
+    return {
+        "has_trace": traced,
+        "date_reception": r["received_at"] if traced else None,
+        "has_claims": claimed if traced else None,
+        "has_acknowledgments": bool(codes & ACKNOWLEDGE_CODES) if traced else None,
+        "is_rejected": claimed if traced else None,
+        "is_paid_cash": r["payment_method"] == "1" if traced else None,
+    }
+
+
+def _children(connection: sqlite3.Connection, name: str) -> Iterator[tuple[Row, sqlite3.Row]]:
+    """Each child row with the key of its document, once per side."""
+    by_document: dict[int, list[sqlite3.Row]] = {}
+    for child in connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3"):
+        by_document.setdefault(child["document_id"], []).append(child)
+    for r in _sides(connection):
+        for child in by_document.get(r["id"], []):
+            key = {
+                "master_entity_id": r["master_entity_id"],
+                "document_type": r["document_type"],
+                "document_id": str(r["id"]),
+            }
+            yield key, child
+
+
+def _lines(connection: sqlite3.Connection) -> Iterator[Row]:
+    for key, r in _children(connection, "line"):
+        yield {
+            **key,
+            "position": r["position"],
+            "line_number": None if r["line_number"] is None else int(r["line_number"]),
+            "item_name": r["item_name"],
+            "item_description": r["item_description"],
+            "item_code": r["item_code"],
+            "item_type_code": r["item_type_code"],
+            "quantity": r["quantity"],
+            "unit": r["unit"],
+            "unit_price": r["unit_price"],
+            "discount_percent": r["discount_percent"],
+            "is_exempt": bool(r["is_exempt"]),
+            "item_total": r["item_total"],
+        }
+
+
+def _references(connection: sqlite3.Connection) -> Iterator[Row]:
+    loaded = {r[0] for r in connection.execute("SELECT id FROM document WHERE xml IS NOT NULL")}
+    for key, r in _children(connection, "reference"):
+        yield {
+            **key,
+            "position": r["position"],
+            "reference_folio": r["reference_folio"],
+            "reference_date": r["reference_date"],
+            "reference_code": r["reference_code"] if r["document_id"] in loaded else None,
+            "reference_reason": r["reference_reason"],
+            "dte_type_code": r["dte_type_code"],
+        }
+
+
+def _states(connection: sqlite3.Connection) -> Iterator[Row]:
+    for key, r in _children(connection, "event"):
+        yield {
+            **key,
+            "event_code": r["code"],
+            "event_date": r["at"],
+            "event_description": EVENT_NAMES[r["code"]],
+            "responsable_rut": r["responsable_rut"],
+            "responsable_dv": r["responsable_dv"],
+        }
+
+
+def _cessions(connection: sqlite3.Connection) -> Iterator[Row]:
+    own = {r[0] for r in connection.execute("SELECT id FROM entity WHERE own")}
+    for r in connection.execute(f"{CESSIONS} ORDER BY c.id"):
+        for company, side in ((r["sender_id"], "issued"), (r["receiver_id"], "received")):
+            if company in own:
+                yield {
+                    "master_entity_id": str(company),
+                    "document_type": side,
+                    **_cession(r),
+                }
+
+
+def _cession(r: sqlite3.Row) -> Row:
+    return {
+        "id": str(r["id"]),
+        "document_id": str(r["document_id"]),
+        "document_folio": r["folio"],
+        "document_date_issued": r["date_issued"],
+        "document_amount": r["total"],
+        "supplier_id": _id(r["sender_id"]),
+        "supplier_name": r["sender_name"],
+        "supplier_rut": r["sender_rut"],
+        "receiver_id": _id(r["receiver_id"]),
+        "receiver_name": r["receiver_name"],
+        "receiver_rut": r["receiver_rut"],
+        "assignee_rut": r["assignee_rut"],
+        "assignee_business_name": r["assignee_name"],
+        "assignee_entity_id": _id(r["assignee_id"]),
+        "assignee_entity_name": r["entity_name"],
+        "assignee_entity_tax_id": r["entity_rut"],
+        "assignment_amount": r["amount"],
+        "status": r["status"],
+        "status_message": r["status_message"],
+        "source": r["source"],
+        "sii_date_sent": r["sent_at"],
+        "created_at": r["created_at"],
+    }
+
+
+def _schedules(connection: sqlite3.Connection) -> Iterator[Row]:
+    same = (
+        *("sender_rut", "receiver_name", "receiver_rut", "frequency", "day_of_month"),
+        *("day_of_week", "next_execution", "status", "amount", "currency", "currency_day"),
+        *("completed_occurrences", "max_occurrences", "start_date", "end_date", "end_type"),
+        *("created_at", "updated_at"),
+    )
+    for r in connection.execute(f"{SCHEDULES} ORDER BY s.id"):
+        yield {
+            "master_entity_id": str(r["sender_id"]),
+            "id": str(r["id"]),
+            "sender_id": str(r["sender_id"]),
+            "receiver_id": _id(r["receiver_id"]),
+            "dte_type_code": r["dte_type"],
+            "emission_day_adjustment": "none",
+            **{name: r[name] for name in same},
+        }
+
+
+def _webhooks(connection: sqlite3.Connection) -> Iterator[Row]:
+    same = ("url", "last_status_code", "last_sent_at", "success_rate", "created_at", "updated_at")
+    for r in connection.execute("SELECT * FROM webhook ORDER BY id"):
+        yield {
+            "id": str(r["id"]),
+            "is_active": bool(r["is_active"]),
+            **{name: r[name] for name in same},
+        }
+
+
+def _books(connection: sqlite3.Connection) -> Iterator[Row]:
+    scraped = f"{store.today(connection).isoformat()}T06:12:41+00:00"
+    for (company,) in connection.execute("SELECT id FROM entity WHERE own ORDER BY id").fetchall():
+        for row in books.rows(connection, company):
+            yield {
+                "master_entity_id": str(company),
+                "period": row.period,
+                "operation": row.operation,
+                "dte_type_code": row.dte_type,
+                "id": str(row.id),
+                "dte_type_name": books.type_name(row.dte_type),
+                "total_docs": row.documents,
+                "net_amount": str(row.net),
+                "exempt_amount": str(row.exempt),
+                "vat_amount": str(row.iva),
+                "total_amount": str(row.total),
+                "scraped_at": scraped,
+            }
+
+
+def _syncs(connection: sqlite3.Connection) -> Iterator[Row]:
+    for r in connection.execute("SELECT * FROM sync ORDER BY entity_id, scrape_type"):
+        yield {
+            "master_entity_id": str(r["entity_id"]),
+            "scrape_type": r["scrape_type"],
+            "sync_frequency_hours": r["frequency_hours"],
+            "last_success_at": r["last_success_at"],
+            "last_status": r["last_status"],
+        }
+
+
+_TABLES: dict[str, Callable[[sqlite3.Connection], Iterator[Row]]] = {
+    "credentials": _credentials,
+    "master_entities": _entities,
+    "documents": _documents,
+    "document_lines": _lines,
+    "document_references": _references,
+    "document_states": _states,
+    "cessions": _cessions,
+    "scheduled_documents": _schedules,
+    "webhooks": _webhooks,
+    "book_summaries": _books,
+    "sync_status": _syncs,
+}

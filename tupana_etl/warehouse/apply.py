@@ -1,0 +1,217 @@
+"""Applies what the lake's manifest committed, exactly once.
+
+Rows, bookkeeping and the number of the last applied entry are written in one transaction:
+after a crash anywhere, running again continues where the warehouse really is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tupana_etl.errors import LakeCorrupt
+from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.streams import STREAMS, Stream, children
+from tupana_etl.warehouse.merge import merge, merge_children
+
+MERGE_ROWS = 100_000
+"""Rows merged at once: bounds memory, costs one scan of the keys each time."""
+
+
+def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
+    """Applies every entry not applied yet. Returns how many.
+
+    Raises LakeCorrupt when a segment is missing or has another size than committed.
+    """
+    done = con.execute("SELECT coalesce(max(seq), 0) FROM meta.applied").fetchone()
+    after = int(done[0]) if done else 0
+    applied = 0
+    for group in _groups(manifest.entries(after)):
+        con.begin()
+        try:
+            _apply_group(con, manifest.lake, group)
+            con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [group[-1].seq])
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
+        applied += len(group)
+    return applied
+
+
+def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Neighbouring windows of one stream, up to MERGE_ROWS rows; anything else alone."""
+    group: list[Entry] = []
+    rows = 0
+    for entry in entries:
+        size = sum(s["rows"] for s in entry.body.get("segments", {}).values())
+        fits = group and _stream(group[0]) == _stream(entry) and rows + size <= MERGE_ROWS
+        if group and not fits:
+            yield group
+            group, rows = [], 0
+        group.append(entry)
+        rows += size
+    if group:
+        yield group
+
+
+def _stream(entry: Entry) -> str:
+    return entry.body["stream"] if entry.kind == "window" else f"{entry.kind} {entry.seq}"
+
+
+def _apply_group(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> None:
+    kind = group[0].kind
+    if kind == "run":
+        _start_run(con, group[0].body)
+    elif kind == "end":
+        _end_run(con, group[0].body)
+    elif kind == "window":
+        _apply_windows(con, lake, STREAMS[group[0].body["stream"]], group)
+
+
+def _apply_windows(
+    con: duckdb.DuckDBPyConnection, lake: Path, stream: Stream, group: list[Entry]
+) -> None:
+    verdicts: dict[tuple[int, str], int] = {}
+    if _stage(con, lake, stream, group, "staged"):
+        merge(con, stream)
+        rows = con.execute("SELECT _seq, _verdict, count(*) FROM merged GROUP BY ALL").fetchall()
+        verdicts = {(seq, verdict): n for seq, verdict, n in rows}
+        for child in children(stream.name):
+            _stage(con, lake, child, group, "staged_children")
+            merge_children(con, stream, child)
+    _take_rejects(con, lake, group)
+    for entry in group:
+        _record_window(con, entry, verdicts)
+    calls = [_lineage(entry.body, call) for entry in group for call in entry.body["calls"]]
+    if calls:
+        marks = ", ".join("?" * len(calls[0]))
+        con.executemany(f"INSERT INTO raw.lineage VALUES ({marks})", calls)
+
+
+def _stage(
+    con: duckdb.DuckDBPyConnection, lake: Path, stream: Stream, group: list[Entry], table: str
+) -> int:
+    """Loads the group's segments of a stream into a temporary table. Returns its rows."""
+    columns = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in stream.columns)
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {table} ({columns}, _extra JSON, _absent VARCHAR,
+        _row BIGINT, _call VARCHAR, _fetched_at TIMESTAMPTZ, _detail_at TIMESTAMPTZ,
+        _seq BIGINT)"""
+    )
+    files = [
+        (segment_file(lake, entry.body["segments"][stream.name]), entry.seq)
+        for entry in group
+        if stream.name in entry.body["segments"]
+    ]
+    if not files:
+        return 0
+    con.execute("CREATE OR REPLACE TEMP TABLE files (path VARCHAR, _seq BIGINT)")
+    con.executemany("INSERT INTO files VALUES (?, ?)", files)
+    con.execute(
+        f"""INSERT INTO {table} BY NAME
+        SELECT s.* EXCLUDE (filename), files._seq
+        FROM read_parquet(?, filename=true, union_by_name=true) s
+        JOIN files ON files.path = s.filename""",
+        [[path for path, _ in files]],
+    )
+    counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def segment_file(lake: Path, segment: dict[str, Any]) -> str:
+    """Path of a committed segment; LakeCorrupt if it is not what was committed."""
+    path = lake / segment["path"]
+    if not path.exists() or path.stat().st_size != segment["bytes"]:
+        raise LakeCorrupt(
+            f"Segment {segment['path']} of the lake is missing or was altered. Restore it "
+            "from a copy of the home, then run again; nothing was applied from it."
+        )
+    return str(path)
+
+
+def _take_rejects(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> None:
+    for entry in group:
+        segment = entry.body["segments"].get("rejects")
+        if segment:
+            b = entry.body
+            con.execute(
+                """INSERT INTO raw.rejects
+                SELECT ?, stream, ?, ?, id, "column", reason, raw, call, ?::TIMESTAMPTZ
+                FROM read_parquet(?)""",
+                [
+                    b["run"],
+                    b["company"],
+                    b["direction"],
+                    b["read_at"],
+                    segment_file(lake, segment),
+                ],
+            )
+
+
+def _record_window(
+    con: duckdb.DuckDBPyConnection, entry: Entry, verdicts: dict[tuple[int, str], int]
+) -> None:
+    b = entry.body
+    con.execute(
+        "INSERT INTO raw.windows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            b["run"],
+            b["stream"],
+            b["company"],
+            b["direction"],
+            b["date_from"],
+            b["date_to"],
+            b["period"],
+            b["expected"],
+            b["seen"],
+            *(verdicts.get((entry.seq, v), 0) for v in ("new", "changed", "unchanged")),
+            b["rejected"],
+            b["requests"],
+            b["complete"],
+            b["reason"],
+            b["read_at"],
+        ],
+    )
+
+
+def _lineage(body: dict[str, Any], call: dict[str, Any]) -> list[Any]:
+    segment = body["segments"].get(body["stream"])
+    return [
+        call["call"],
+        body["run"],
+        body["stream"],
+        body["company"],
+        call["path"],
+        call["status"],
+        call["request_id"],
+        call["page"],
+        call["count"],
+        call["newest_id"],
+        call["rows"],
+        segment and segment["path"],
+        call["fetched_at"],
+    ]
+
+
+def _start_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
+    con.execute(
+        "INSERT INTO raw.syncs (run_id, started_at, complete) VALUES (?, ?, false)",
+        [body["run"], body["started_at"]],
+    )
+
+
+def _end_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
+    con.execute(
+        """UPDATE raw.syncs SET finished_at = $finished_at, complete = $complete,
+            requests = $requests, incomplete = $incomplete, seen = w.seen, new = w.new,
+            changed = w.changed, deleted = 0, rejected = w.rejected
+        FROM (SELECT sum(seen)::BIGINT AS seen, sum(new)::BIGINT AS new,
+                sum(changed)::BIGINT AS changed, sum(rejected)::BIGINT AS rejected
+            FROM raw.windows WHERE run_id = $run) w
+        WHERE run_id = $run""",
+        {k: body[k] for k in ("run", "finished_at", "complete", "requests", "incomplete")},
+    )

@@ -1,0 +1,52 @@
+"""Opens the writer's database, and nothing else opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from tupana_etl.errors import DataError
+from tupana_etl.warehouse.tables import create_tables
+
+STORAGE_VERSION = "v1.5.0"
+"""Format of the files we write: DuckDB 1.5 and its clients read it, and so does 2.x."""
+
+
+@contextmanager
+def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse, open for writing, with its tables in place.
+
+    The caller holds the home's lock. Raises DataError with the way out when the file
+    cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    con = duckdb.connect(":memory:")
+    try:
+        con.execute(f"SET memory_limit = '{memory_limit}'")
+        con.execute(f"SET temp_directory = '{path.parent / '.duckdb_tmp'}'")
+        con.execute("SET checkpoint_threshold = '1GB'")
+        con.execute("SET preserve_insertion_order = false")
+        _attach(con, path)
+        con.execute("SET TimeZone = 'America/Santiago'")
+        create_tables(con)
+        yield con
+        con.execute("CHECKPOINT warehouse")
+    finally:
+        con.close()
+    path.chmod(0o600)
+
+
+def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        con.execute(f"ATTACH '{path}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+    except duckdb.IOException as error:
+        raise DataError(
+            f"{path} cannot be opened: {str(error).splitlines()[0]} Nothing was changed. "
+            "If another program has it open, close that (people read analytics.duckdb, not "
+            "this file); if the file is damaged, move it away and run `tupana marts "
+            "--rebuild`: the lake has everything."
+        ) from None
+    con.execute("USE warehouse")

@@ -1,0 +1,174 @@
+"""Merges staged rows of one stream into its history, by key and hash.
+
+DELETE-free and index-free: only rows that are new or whose business fields changed are
+written; the version they replace is closed. A key the row did not speak of (``_absent``)
+keeps its known value; an explicit null overwrites it.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from tupana_etl.columns import Column, Kind
+from tupana_etl.streams import Stream
+
+
+def _order(table: str) -> str:
+    """Later windows win over earlier ones, later rows over earlier rows of the same window."""
+    return f"({table}._seq * 4294967296 + {table}._row)"
+
+
+def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
+    """Merges the temporary table ``staged`` into ``history.<stream>``.
+
+    ``staged`` has the columns of a segment and ``_seq``. Leaves ``merged`` (one row per
+    key, with ``_verdict`` new | changed | unchanged) for the caller to count.
+    """
+    absent = _absent_names(con)
+    values = [c for c in stream.columns if c.name not in stream.key]
+    _one_row_per_key(con, stream, values, absent)
+    _overlay(con, stream, values, absent)
+    _write_versions(con, stream, "merged")
+
+
+def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
+    """Replaces the children of every staged parent that says what they are.
+
+    ``staged`` holds the parents, ``staged_children`` the children read with them.
+    """
+    parent_key = [("document_id" if name == "id" else name, name) for name in parent.key]
+    mine = ", ".join(f"{theirs} AS {own}" for own, theirs in parent_key)
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE parents AS
+        SELECT {mine}, max({_order("staged")}) AS _order, max(_fetched_at) AS _fetched_at
+        FROM staged WHERE NOT contains(_absent, ',{child.name},') GROUP BY ALL"""
+    )
+    values = [c for c in child.columns if c.name not in child.key]
+    same_parent = " AND ".join(f"s.{own} = p.{own}" for own, _ in parent_key)
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE merged AS
+        WITH chosen AS (
+            SELECT s.*, {business_hash(values, "s")} AS _row_hash
+            FROM staged_children s JOIN parents p
+              ON {same_parent} AND {_order("s")} = p._order
+            QUALIFY row_number() OVER (PARTITION BY {_names(child.key, "s")}) = 1
+        )
+        SELECT chosen.* EXCLUDE (_fetched_at),
+            greatest(chosen._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
+            {_verdict("chosen")} AS _verdict
+        FROM chosen LEFT JOIN (FROM history.{child.name} WHERE valid_to IS NULL) t
+          ON {same_key(child.key, "chosen", "t")}"""
+    )
+    still = " AND ".join(f"h.{own} = p.{own}" for own, _ in parent_key)
+    con.execute(
+        f"""UPDATE history.{child.name} h SET valid_to = p._fetched_at FROM parents p
+        WHERE h.valid_to IS NULL AND {still}
+          AND NOT EXISTS (SELECT 1 FROM merged m WHERE {same_key(child.key, "m", "h")})"""
+    )
+    _write_versions(con, child, "merged")
+
+
+def _absent_names(con: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = con.execute("SELECT DISTINCT _absent FROM staged").fetchall()
+    return {name for (names,) in rows for name in names.split(",") if name}
+
+
+def _one_row_per_key(
+    con: duckdb.DuckDBPyConnection, stream: Stream, values: list[Column], absent: set[str]
+) -> None:
+    """A key staged several times (a list row, then its detail) becomes one row."""
+    key = _names(stream.key)
+    plain = ", ".join(f'"{c.name}"' for c in values)
+    last = ", ".join(
+        f'last("{c.name}" ORDER BY {_order("counted")})'
+        + (f" FILTER (NOT contains(_absent, ',{c.name},'))" if c.name in absent else "")
+        + f' AS "{c.name}"'
+        for c in values
+    )
+    never = ", ".join(
+        f"CASE WHEN bool_and(contains(_absent, ',{name},')) THEN '{name}' END"
+        for name in sorted(absent)
+    )
+    still_absent = f"',' || concat_ws(',', {never}) || ','" if never else "''"
+    service = "_extra, _absent, _call, _fetched_at, _detail_at, _seq"
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE incoming AS
+        WITH counted AS (SELECT *, count(*) OVER (PARTITION BY {key}) AS _times FROM staged)
+        SELECT {key}, {plain}, {service} FROM counted WHERE _times = 1
+        UNION ALL
+        SELECT {key}, {last}, last(_extra ORDER BY {_order("counted")}), {still_absent},
+            last(_call ORDER BY {_order("counted")}), max(_fetched_at), max(_detail_at), max(_seq)
+        FROM counted WHERE _times > 1 GROUP BY {key}"""
+    )
+
+
+def _overlay(
+    con: duckdb.DuckDBPyConnection, stream: Stream, values: list[Column], absent: set[str]
+) -> None:
+    kept = ", ".join(
+        f"CASE WHEN contains(i._absent, ',{c.name},') THEN t.\"{c.name}\" "
+        f'ELSE i."{c.name}" END AS "{c.name}"'
+        if c.name in absent
+        else f'i."{c.name}"'
+        for c in values
+    )
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE merged AS
+        WITH overlaid AS (
+            SELECT {_names(stream.key, "i")}, {kept}, i._extra, i._call, i._seq,
+                coalesce(i._detail_at, t._detail_at) AS _detail_at,
+                greatest(i._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
+                t._row_hash AS _old_hash, t._deleted_at AS _was_deleted
+            FROM incoming i LEFT JOIN (FROM history.{stream.name} WHERE valid_to IS NULL) t
+              ON {same_key(stream.key, "i", "t")}
+        ), hashed AS (SELECT *, {business_hash(values)} AS _row_hash FROM overlaid)
+        SELECT *, CASE WHEN _old_hash IS NULL THEN 'new'
+            WHEN _old_hash <> _row_hash OR _was_deleted IS NOT NULL THEN 'changed'
+            ELSE 'unchanged' END AS _verdict
+        FROM hashed"""
+    )
+
+
+def _write_versions(con: duckdb.DuckDBPyConnection, stream: Stream, source: str) -> None:
+    con.execute(
+        f"""UPDATE history.{stream.name} h SET valid_to = m._fetched_at FROM {source} m
+        WHERE m._verdict = 'changed' AND h.valid_to IS NULL AND {same_key(stream.key, "m", "h")}"""
+    )
+    columns = ", ".join(f'"{c.name}"' for c in stream.columns)
+    con.execute(
+        f"""INSERT INTO history.{stream.name} BY NAME
+        SELECT {columns}, _extra, _detail_at, _call, _row_hash, _fetched_at AS valid_from
+        FROM {source} WHERE _verdict <> 'unchanged'"""
+    )
+
+
+def _verdict(new: str) -> str:
+    return (
+        f"CASE WHEN t._row_hash IS NULL THEN 'new' WHEN t._row_hash <> {new}._row_hash "
+        "OR t._deleted_at IS NOT NULL THEN 'changed' ELSE 'unchanged' END"
+    )
+
+
+def business_hash(values: list[Column], table: str = "") -> str:
+    """MD5 over the business fields. Its inputs do not depend on the session or version."""
+    parts = ", ".join(f"coalesce({_stable(c, table)}, chr(30))" for c in values if not c.volatile)
+    return f"md5(concat_ws(chr(31), {parts}))" if parts else "''"
+
+
+def _stable(column: Column, table: str) -> str:
+    name = f'{table}."{column.name}"' if table else f'"{column.name}"'
+    if column.kind is Kind.TIME:
+        return f"epoch_us({name})::VARCHAR"
+    if column.volatile_keys:
+        keys = "|".join(column.volatile_keys)
+        pattern = f'"({keys})"\\s*:\\s*("[^"]*"|[^,}}\\]]*),?'
+        return f"regexp_replace({name}::VARCHAR, '{pattern}', '', 'g')"
+    return f"{name}::VARCHAR"
+
+
+def _names(names: tuple[str, ...], table: str = "") -> str:
+    return ", ".join(f'{table}."{n}"' if table else f'"{n}"' for n in names)
+
+
+def same_key(key: tuple[str, ...], a: str, b: str) -> str:
+    return " AND ".join(f'{a}."{n}" IS NOT DISTINCT FROM {b}."{n}"' for n in key)

@@ -1,0 +1,156 @@
+"""Reads the SQL model files: header, dependencies, order, and where an error stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import tupana_etl
+from tupana_etl.errors import ModelError
+
+SCHEMAS = ("staging", "marts")
+"""Folders of ``sql/`` that are models; ``sql/outbox`` is read by the outbox."""
+
+_COLUMN = re.compile(r"([a-z_][a-z0-9_]*): (\S.*)")
+_LINE = re.compile(r"^LINE (\d+): ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One SQL file: the table it makes, what it says of it, what it reads."""
+
+    name: str
+    path: Path
+    sql: str
+    description: str
+    columns: dict[str, str]
+    depends_on: tuple[str, ...]
+
+    @property
+    def schema(self) -> str:
+        return self.name.split(".")[0]
+
+
+def find_models(root: Path | None = None) -> list[Model]:
+    """Every model, each after the models it reads; the same order every time."""
+    folder = root or _default_root()
+    paths = [p for schema in SCHEMAS for p in sorted((folder / schema).glob("*.sql"))]
+    if not paths:
+        raise ModelError(f"{folder}: no SQL models here; is the package installed whole?")
+    with duckdb.connect() as con:
+        models = {m.name: m for m in (_read(con, path) for path in paths)}
+    graph = {name: [d for d in m.depends_on if d in models] for name, m in models.items()}
+    for model in models.values():
+        unknown = [d for d in model.depends_on if d.split(".")[0] in SCHEMAS and d not in models]
+        if unknown:
+            line, column = _position(model.sql, model.sql.find(unknown[0]))
+            raise ModelError(f"{model.path}:{line}:{column}: no model makes {unknown[0]}.")
+    try:
+        return [models[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        ring = " → ".join(error.args[1])
+        raise ModelError(
+            f"{models[error.args[1][0]].path}:1:1: models in a ring: {ring}."
+        ) from None
+
+
+def _default_root() -> Path:
+    package = Path(tupana_etl.__file__).parent
+    installed = package / "_sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def _read(con: duckdb.DuckDBPyConnection, path: Path) -> Model:
+    sql = path.read_text(encoding="utf-8").rstrip().rstrip(";")
+    description, columns = _header(sql, path)
+    name = f"{path.parent.name}.{path.stem}"
+    return Model(name, path, sql, description, columns, _dependencies(con, path, sql))
+
+
+def _header(sql: str, path: Path) -> tuple[str, dict[str, str]]:
+    description: list[str] = []
+    columns: dict[str, str] = {}
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        text = line.removeprefix("--").strip()
+        found = _COLUMN.fullmatch(text)
+        if found:
+            columns[found[1]] = found[2]
+        elif columns:
+            last = next(reversed(columns))
+            columns[last] = f"{columns[last]} {text}"
+        else:
+            description.append(text)
+    if not description or not columns:
+        raise ModelError(
+            f"{path}:1:1: the file must begin with a description and `-- column: …` lines."
+        )
+    return " ".join(description), columns
+
+
+def _dependencies(con: duckdb.DuckDBPyConnection, path: Path, sql: str) -> tuple[str, ...]:
+    row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    tree = json.loads(row[0]) if row else {}
+    if tree.get("error"):
+        line, column = _position(sql, int(tree.get("position") or 0))
+        raise ModelError(f"{path}:{line}:{column}: {tree['error_message']}.")
+    if len(tree["statements"]) != 1:
+        raise ModelError(f"{path}:1:1: a model is one SELECT, not {len(tree['statements'])}.")
+    nodes = list(_nodes(tree))
+    ctes = {entry["key"] for n in nodes for entry in n.get("cte_map", {}).get("map", [])}
+    tables: set[str] = set()
+    for node in nodes:
+        if node.get("type") != "BASE_TABLE":
+            continue
+        if node["schema_name"]:
+            tables.add(f"{node['schema_name']}.{node['table_name']}")
+        elif node["table_name"] not in ctes:
+            line, column = _position(sql, int(node.get("query_location") or 0))
+            raise ModelError(f"{path}:{line}:{column}: {node['table_name']} needs its schema.")
+    return tuple(sorted(tables))
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield node
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+
+
+def _position(sql: str, offset: int) -> tuple[int, int]:
+    """Line and column, from 1, of an offset."""
+    before = sql[: max(offset, 0)]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def located(path: Path, sql: str, error: duckdb.Error, *, lines_before: int) -> ModelError:
+    """DuckDB's error as ours: its LINE and caret become the file's line and column.
+
+    DuckDB shows a long line cut at both ends, so the column is where the shown text stands
+    in the file's line. Without a position the statement's first line is named.
+    """
+    text = str(error)
+    sentence = " ".join(text.split("\n\nLINE", maxsplit=1)[0].split()).rstrip(".")
+    found = _LINE.search(text)
+    if not found:
+        body = next((i for i, s in enumerate(sql.splitlines(), 1) if not s.startswith("--")), 1)
+        return ModelError(f"{path}:{body}:1: {sentence}.")
+    line = int(found[1]) - lines_before
+    shown, _, below = text[found.end() :].partition("\n")
+    column = below.split("\n")[0].find("^") - len(found[0]) + 1
+    if shown.startswith("..."):
+        whole = sql.splitlines()[line - 1]
+        column += whole.find(shown.removeprefix("...").removesuffix("...")) - len("...")
+    return ModelError(f"{path}:{line}:{max(column, 1)}: {sentence}.")

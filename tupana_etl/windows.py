@@ -1,0 +1,130 @@
+"""What one sync asks for: each stream cut into slices, dates cut into windows.
+
+A window is read whole or not at all, so windows are sized by content: one for a small
+company, months or days for a large one. The newest has no upper bound, so a document
+dated in the future is not missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from tupana_etl.api.reads import Company
+from tupana_etl.streams import Stream
+
+WINDOW_ROWS = 5_000
+"""Rows a window may hold before it is cut in two."""
+
+DIRECTIONS = ("issued", "received")
+
+
+@dataclass(frozen=True)
+class Window:
+    """One listing to read whole. Dates are inclusive; None is open."""
+
+    stream: Stream
+    company: Company | None = None
+    direction: str | None = None
+    date_from: date | None = None
+    date_to: date | None = None
+    period: str | None = None
+
+    @property
+    def rut(self) -> str | None:
+        """RUT of the company, for messages."""
+        return self.company.rut if self.company else None
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Query parameters of the listing."""
+        asked = dict(self.stream.params)
+        if self.stream.name == "master_entities" and self.company:
+            return asked | {"rut": self.company.rut}
+        if self.company:
+            asked["master_entity_id"] = self.company.id
+        if self.direction:
+            asked["document_type"] = self.direction
+        if self.date_from:
+            asked["issue_date_gte"] = self.date_from.isoformat()
+        if self.date_to:
+            asked["issue_date_lte"] = self.date_to.isoformat()
+        if self.period:
+            asked["period"] = self.period
+        return asked
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Values of the columns that come from the slice."""
+        found = {"document_type": self.direction}
+        if self.company:
+            found["master_entity_id"] = self.company.id
+        return {name: value for name, value in found.items() if value}
+
+    @property
+    def described(self) -> dict[str, str | None]:
+        """The window as the manifest names it."""
+        return {
+            "stream": self.stream.name,
+            "company": self.company.id if self.company else None,
+            "rut": self.rut,
+            "direction": self.direction,
+            "date_from": self.date_from.isoformat() if self.date_from else None,
+            "date_to": self.date_to.isoformat() if self.date_to else None,
+            "period": self.period,
+            "label": self.label,
+        }
+
+    @property
+    def label(self) -> str:
+        """The window in words, for people."""
+        parts = [self.stream.name, self.rut, self.direction, self.period]
+        if self.date_from or self.date_to:
+            parts.append(f"{self.date_from or '…'} to {self.date_to or 'now'}")
+        return " ".join(p for p in parts if p)
+
+    def halves(self, today: date) -> tuple[Window, Window] | None:
+        """The window cut in two at a month's (or else a day's) border; None for one day."""
+        start = self.date_from
+        if start is None:
+            return None
+        end = self.date_to or max(today, start)
+        middle = start + (end - start) / 2
+        border = middle.replace(day=1)
+        if not start < border <= end:
+            border = middle + timedelta(days=1)
+        if not start < border <= end:
+            return None
+        older = replace(self, date_to=border - timedelta(days=1))
+        return older, replace(self, date_from=border)
+
+
+def slices(stream: Stream, companies: list[Company], start: date, today: date) -> Iterator[Window]:
+    """Every slice of a stream, before windows are cut by content."""
+    if "company" not in stream.slices:
+        yield Window(stream)
+        return
+    for company in companies:
+        if "direction" in stream.slices:
+            for direction in DIRECTIONS:
+                window = Window(stream, company, direction)
+                dated = "window" in stream.slices
+                yield replace(window, date_from=start) if dated else window
+        elif "period" in stream.slices:
+            for period in months(start, today):
+                yield Window(stream, company, period=period)
+        else:
+            yield Window(stream, company)
+
+
+def months(start: date, end: date) -> list[str]:
+    """``YYYYMM`` from the month of ``start`` to that of ``end``."""
+    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
+    return [f"{m // 12}{m % 12 + 1:02d}" for m in range(first, last + 1)]
+
+
+def months_before(day: date, count: int) -> date:
+    """First day of the month ``count`` months before that of ``day``."""
+    month = day.year * 12 + day.month - 1 - count
+    return date(month // 12, month % 12 + 1, 1)
