@@ -77,7 +77,7 @@ class SegmentWriter:
         """Removes what was written: the window will be read again."""
         if self._writer is not None:
             self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> tuple[int, str]:

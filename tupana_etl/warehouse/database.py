@@ -11,6 +11,9 @@ import duckdb
 from tupana_etl.errors import DataError
 from tupana_etl.warehouse.tables import create_tables
 
+WAREHOUSE = "warehouse"
+"""Name of the attached database."""
+
 STORAGE_VERSION = "v1.5.0"
 """Format of the files we write: DuckDB 1.5 and its clients read it, and so does 2.x."""
 
@@ -33,7 +36,7 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
         con.execute("SET TimeZone = 'America/Santiago'")
         create_tables(con)
         yield con
-        con.execute("CHECKPOINT warehouse")
+        con.execute(f"CHECKPOINT {WAREHOUSE}")
     finally:
         con.close()
     path.chmod(0o600)
@@ -41,7 +44,7 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        con.execute(f"ATTACH '{path}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+        con.execute(f"ATTACH '{path}' AS {WAREHOUSE} (STORAGE_VERSION '{STORAGE_VERSION}')")
     except duckdb.IOException as error:
         raise DataError(
             f"{path} cannot be opened: {str(error).splitlines()[0]} Nothing was changed. "
@@ -49,4 +52,4 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             "this file); if the file is damaged, move it away and run `tupana marts "
             "--rebuild`: the lake has everything."
         ) from None
-    con.execute("USE warehouse")
+    con.execute(f"USE {WAREHOUSE}")

@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from tupana_etl.streams import Stream
+from tupana_etl.warehouse.database import WAREHOUSE
 from tupana_etl.warehouse.merge import business_hash, same_key
 
 
@@ -23,6 +24,8 @@ def stale_details(con: duckdb.DuckDBPyConnection, stream: Stream, listed: pa.Tab
     differs = f"{business_hash(shown, 'l')} <> {business_hash(shown, 't')}" if shown else "false"
     cursor = con.cursor()
     try:
+        # A cursor starts in the default catalog again.
+        cursor.execute(f"USE {WAREHOUSE}")
         cursor.register("listed", listed)
         rows = cursor.execute(
             f"""SELECT DISTINCT l.id FROM listed l

@@ -8,6 +8,8 @@ of law for the models. ``meta.applied`` says how far the lake has been applied.
 
 from __future__ import annotations
 
+import hashlib
+
 import duckdb
 
 from tupana_etl.columns import Column, Kind
@@ -61,9 +63,16 @@ BOOKKEEPING = {
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Creates whatever is missing and adds columns that newer declarations brought.
 
-    Idempotent; never drops or rewrites data.
+    Idempotent; never drops or rewrites data. Does nothing when the declarations are those
+    of the last time: hundreds of comments cost a second.
     """
-    for schema in ("history", "raw", "ref", "meta", "marts"):
+    con.execute("CREATE SCHEMA IF NOT EXISTS meta")
+    con.execute("CREATE TABLE IF NOT EXISTS meta.declared (fingerprint VARCHAR)")
+    fingerprint = _fingerprint()
+    if con.execute("SELECT 1 FROM meta.declared WHERE fingerprint = ?", [fingerprint]).fetchone():
+        return
+    con.begin()
+    for schema in ("history", "raw", "ref"):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for stream in STREAMS.values():
         _create_stream(con, stream)
@@ -74,6 +83,14 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
         "CREATE TABLE IF NOT EXISTS meta.applied (seq BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
     )
     _fill_reference(con)
+    con.execute("DELETE FROM meta.declared")
+    con.execute("INSERT INTO meta.declared VALUES (?)", [fingerprint])
+    con.commit()
+
+
+def _fingerprint() -> str:
+    declared = (STREAMS, SERVICE_COLUMNS, HISTORY_COLUMNS, BOOKKEEPING, DTE_TYPES)
+    return hashlib.sha256(repr((declared, HONORARIOS_RETENTION)).encode()).hexdigest()
 
 
 def history_columns(stream: Stream) -> list[Column]:

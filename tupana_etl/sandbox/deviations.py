@@ -1,0 +1,136 @@
+"""Where answers are known to differ from the vendor's published OpenAPI files.
+
+The files are written by hand and contradict the vendor's own text in places. Each entry
+says which field of which schema really is otherwise, what it may be, and who says so.
+Sources: LLMS, the vendor's reference of 2026-04-17; DOCS-V1, the vendor's pages as of
+2026-08-20; DOCS-NEW, pages written since; OBSERVED, a client of the live API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One field that the published schema has wrong, with the JSON schema it really has."""
+
+    schema: str
+    field: str
+    really: dict[str, Any]
+    source: str
+
+
+DEVIATIONS = (
+    Deviation(
+        "DocumentDetail",
+        "latest_trace_info",
+        {
+            "type": "object",
+            "nullable": True,
+            "required": ["has_claims", "has_acknowledgments", "is_rejected", "events_count"],
+        },
+        "DOCS-V1 2026-05-04: null for documents that SII's claim register does not know.",
+    ),
+    Deviation(
+        "DocumentStatesResponse",
+        "folio",
+        {"type": "string", "nullable": True},
+        "DOCS-V1: folio is null until the document is issued, here as in the detail.",
+    ),
+    Deviation(
+        "ReferenceItem",
+        "reference_folio",
+        {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+        'DOCS-V1, example of the detail: "OC12345".',
+    ),
+    Deviation(
+        "ReferenceItem",
+        "dte_type_code",
+        {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+        "DOCS-V1, example of the detail: 801 as a number.",
+    ),
+    Deviation(
+        "ReferenceItem",
+        "reference_reason",
+        {"type": "string", "nullable": True},
+        "DOCS-V1: an order has no reason to give.",
+    ),
+    Deviation(
+        "DetailItem",
+        "item_type_code",
+        {"oneOf": [{"type": "integer"}, {"type": "string"}], "nullable": True},
+        "DOCS-V1: kinds of code are numbers and words (INT1, EAN13).",
+    ),
+    *(
+        Deviation(
+            "DetailItem",
+            field,
+            {"type": kind, "nullable": True},
+            "DOCS-V1: most values of a line may be null.",
+        )
+        for field, kind in (
+            ("item_description", "string"),
+            ("item_code", "string"),
+            ("unit", "string"),
+            ("discount_percent", "number"),
+            ("other_tax", "number"),
+        )
+    ),
+    Deviation(
+        "DocumentDetailWithFiles",
+        "references",
+        {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/ReferenceItem"},
+            "nullable": True,
+        },
+        "DOCS-V1: a document whose lines are known by its XML alone has neither.",
+    ),
+    Deviation(
+        "DocumentReceiver",
+        "business_name",
+        {"type": "string", "nullable": True},
+        "Receipts (39) to an unnamed buyer, RUT 66666666-6.",
+    ),
+    Deviation(
+        "DocumentListResponse",
+        "total_pages",
+        {"type": "integer"},
+        "LLMS, OBSERVED: every list has it; the schema leaves it out.",
+    ),
+    Deviation(
+        "ScheduledDocumentListResponse",
+        "total_pages",
+        {"type": "integer"},
+        "LLMS: every list has it; the schema leaves it out.",
+    ),
+)
+"""Fields added since, and so in no schema: ``details[].line_number``, ``item_total``
+(DOCS-V1, prose), ``details[].is_exempt``, ``document_total`` with ``exempt_amount``
+(DOCS-NEW, 2026-09). They break nothing: the schemas allow more keys."""
+
+ANSWERS = (
+    (
+        401,
+        {"error_code": "INVALID_API_KEY"},
+        "A missing or wrong key (SDK test); one page of DOCS-V1 says 403.",
+    ),
+    (
+        404,
+        {"detail": "Invalid page."},
+        "A page past the end: the framework's own answer, inferred, not documented.",
+    ),
+)
+"""Answers that no file documents: status, body, and who says so."""
+
+
+def corrected(spec: dict[str, Any]) -> dict[str, Any]:
+    """The published schemas with every known deviation put in, in place."""
+    schemas = spec["components"]["schemas"]
+    for deviation in DEVIATIONS:
+        schema = schemas[deviation.schema]
+        own = schema if "properties" in schema else schema["allOf"][-1]
+        own["properties"][deviation.field] = deviation.really
+    return spec
