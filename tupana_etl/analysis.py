@@ -70,7 +70,8 @@ def frame(
     """
     with connect(settings) as con:
         table = con.sql(query, params=list(params) if params else None).to_arrow_table()
-    return table.to_pandas(date_as_object=False)
+    result: pd.DataFrame = table.to_pandas(date_as_object=False)
+    return result
 
 
 def qualified(con: duckdb.DuckDBPyConnection, table: str) -> str:

@@ -134,7 +134,7 @@ HONORARIOS_RETENTION: dict[int, Decimal] = {
 
 def honorarios_rate(year: int) -> Decimal:
     """Retention rate of a year. Raises KeyError before 2019."""
-    return HONORARIOS_RETENTION[max(y for y in HONORARIOS_RETENTION if y <= year)]
+    return HONORARIOS_RETENTION[max((y for y in HONORARIOS_RETENTION if y <= year), default=year)]
 
 
 def honorarios_retention(gross: int, year: int) -> int:

@@ -14,7 +14,7 @@
     ├── Refused               the API answered 4xx about one thing             (exit 1)
     │   ├── CompanyRefused    403 for one company; the others go on
     │   ├── NotFound          404
-    │   └── Invalid           400, 413, 422
+    │   └── Invalid           400, 409, 413, 422
     ├── OutcomeUnknown        a write may or may not have happened             (exit 1)
     └── DataError             what came cannot be taken as it is               (exit 1)
         ├── HostileXml        an XML document with a DTD or entities
@@ -152,7 +152,7 @@ class NotFound(Refused):
 
 
 class Invalid(Refused):
-    """400, 413 or 422."""
+    """400, 409, 413 or 422."""
 
 
 class OutcomeUnknown(ApiError):

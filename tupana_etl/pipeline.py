@@ -15,8 +15,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-import duckdb
-
 from tupana_etl import home
 from tupana_etl.errors import ConfigError
 from tupana_etl.intake import Order, Taken, take_in
@@ -26,7 +24,7 @@ from tupana_etl.reading import OnRows
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
-from tupana_etl.warehouse.database import writer
+from tupana_etl.warehouse.database import Connection, writer
 from tupana_etl.warehouse.known import stale_details
 from tupana_etl.warehouse.models import ModelRun, run_models
 from tupana_etl.warehouse.publish import check_publishable, publish
@@ -184,12 +182,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise first from None
 
 
-def _build(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[ModelRun]:
+def _build(con: Connection, settings: Settings) -> list[ModelRun]:
     check_publishable(con)
     return run_models(con, home_is_sandbox=home.is_sandbox(settings.home))
 
 
-def _results(con: duckdb.DuckDBPyConnection, taken: Taken) -> list[StreamResult]:
+def _results(con: Connection, taken: Taken) -> list[StreamResult]:
     counted = con.execute(
         """SELECT stream, coalesce(master_entity_id, ''), sum(new), sum(changed)
         FROM raw.windows WHERE run_id = ? GROUP BY ALL""",

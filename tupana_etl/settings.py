@@ -95,13 +95,13 @@ def load(environ: Mapping[str, str] | None = None, directory: Path | None = None
     return Settings(
         api_key=_key(text("TUPANA_API_KEY")),
         base_url=_base_url(text("TUPANA_BASE_URL", DEFAULT_BASE_URL)),
-        home=Path(text("TUPANA_HOME", "tupana_home")).expanduser().absolute(),
+        home=_path(text("TUPANA_HOME", "tupana_home"), "TUPANA_HOME"),
         entities=several("TUPANA_ENTITIES"),
         start_date=parse_date(text("TUPANA_START_DATE"), "TUPANA_START_DATE"),
         max_concurrency=_whole("TUPANA_MAX_CONCURRENCY", text("TUPANA_MAX_CONCURRENCY", "8")),
         environment=environment,
         webhook_secrets=several("TUPANA_WEBHOOK_SECRET"),
-        publish=Path(publish).expanduser().absolute() if publish else None,
+        publish=_path(publish, "TUPANA_PUBLISH") if publish else None,
     )
 
 
@@ -110,9 +110,13 @@ def parse_date(text: str, name: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{name} is {text!r}; write it as YYYY-MM-DD.") from None
+        day = None
+    # fromisoformat also takes 20250131 and 2025-W05.
+    if day is None or day.isoformat() != text:
+        raise ConfigError(f"{name} is {text!r}; write it as YYYY-MM-DD.")
+    return day
 
 
 def refuse_windows() -> None:
@@ -134,7 +138,10 @@ def _key(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"TUPANA_BASE_URL is {text!r}; it must be an http(s) URL.")
@@ -148,7 +155,14 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _path(text: str, name: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(f"{name} is {text!r}; there is no such user.") from None
+
+
 def _whole(name: str, text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number from 1 to 64.")
     return int(text)

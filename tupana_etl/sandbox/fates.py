@@ -11,8 +11,10 @@ from tupana_etl.sandbox import amounts, dates
 from tupana_etl.sandbox.model import Cession, Document, Entity, Event
 from tupana_etl.sandbox.parties import Cast
 
-CLAIM_SHARE, ACKNOWLEDGE_SHARE, NEVER_PAID, CEDED_SHARE = 0.015, 0.40, 0.12, 0.04
+CLAIM_SHARE, ACKNOWLEDGE_SHARE, NEVER_PAID, CEDED_SHARE = 0.015, 0.40, 0.12, 0.08
 EIGHT_DAYS = timedelta(days=8)
+HANDED_ON = timedelta(days=5)
+"""From a cession to the next one of the same invoice."""
 
 PAY_MU, PAY_SIGMA, PAY_CAP = 2.944, 1.377, 365
 """Days from issue to payment, lognormal: median 19, mean 49, 63 % within 30."""
@@ -93,31 +95,36 @@ def _payment(rng: Random, document: Document) -> date | None:
 
 
 def cede(
-    rng: Random,
-    documents: list[Document],
-    paid_on: dict[int, date],
-    cast: Cast,
+    rng: Random, documents: list[Document], paid_on: dict[int, date], cast: Cast
 ) -> list[Cession]:
-    """Cessions of accepted credit invoices, a few handed on a second time."""
-    cessions: list[Cession] = []
-    own_ruts, factors, today = {e.rut for e in cast.own}, cast.factors, cast.today
-    for document in documents:
-        at = _cession_time(rng, document, paid_on.get(id(document)), today)
-        if at is None:
-            continue
+    """Cessions of accepted credit invoices: the newest are in process, some are refused,
+    some are handed on by the first assignee."""
+    times = [
+        (at, document)
+        for document in documents
+        if (at := _cession_time(rng, document, paid_on.get(id(document)), cast.today))
+    ]
+    times.sort(key=lambda pair: (pair[0], pair[1].id))
+    own_ruts, cessions = {e.rut for e in cast.own}, []
+    for index, (at, document) in enumerate(times):
+        factor = rng.choice(cast.factors)
         mine = document.sender.rut in own_ruts
-        first = _cession(rng, document, rng.choice(factors), at, today, internal=mine)
-        cessions.append(first)
-        later = at + timedelta(days=5)
-        if first.status == "success" and later < dates.end_of(today) and rng.random() < 0.08:
-            others = [f for f in factors if f.rut != first.assignee_rut]
-            cessions.append(
-                _cession(rng, document, rng.choice(others), later, today, internal=False)
-            )
+        status = _cession_status(index, len(times))
+        cessions.append(_cession(rng, document, factor, at, status, internal=mine))
+        later = at + HANDED_ON
+        if status == "success" and index % 9 == 4 and later < dates.end_of(cast.today):
+            other = rng.choice([f for f in cast.factors if f.rut != factor.rut])
+            cessions.append(_cession(rng, document, other, later, "success", internal=False))
     cessions.sort(key=lambda c: (c.created_at, c.document_id))
     for number, cession in enumerate(cessions, FIRST_CESSION):
         cession.id = number
     return cessions
+
+
+def _cession_status(index: int, count: int) -> str:
+    if index >= count - 2:
+        return "processing"
+    return "rejected" if index % 13 == 6 else "success"
 
 
 def _cession_time(
@@ -135,10 +142,8 @@ def _cession_time(
 
 
 def _cession(
-    rng: Random, document: Document, factor: Entity, at: datetime, today: date, *, internal: bool
+    rng: Random, document: Document, factor: Entity, at: datetime, status: str, *, internal: bool
 ) -> Cession:
-    recent = dates.local_day(at) >= today - timedelta(days=2)
-    status = "processing" if recent else rng.choices(("success", "rejected"), (94, 6))[0]
     share = Decimal("0.95") if rng.random() < 0.1 else Decimal(1)
     if status == "success":
         document.events.append(_event("CED", at, document.sender.rut))

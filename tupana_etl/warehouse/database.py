@@ -11,6 +11,9 @@ import duckdb
 from tupana_etl.errors import DataError
 from tupana_etl.warehouse.tables import create_tables
 
+Connection = duckdb.DuckDBPyConnection
+"""What rooms above call the open warehouse, so that they need not import DuckDB."""
+
 WAREHOUSE = "warehouse"
 """Name of the attached database."""
 

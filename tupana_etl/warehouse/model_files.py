@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 
-import tupana_etl
 from tupana_etl.errors import ModelError
 
 SCHEMAS = ("staging", "marts")
@@ -62,7 +61,7 @@ def find_models(root: Path | None = None) -> list[Model]:
 
 
 def _default_root() -> Path:
-    package = Path(tupana_etl.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "_sql"
     return installed if installed.is_dir() else package.parent / "sql"
 

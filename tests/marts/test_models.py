@@ -1,0 +1,126 @@
+"""The runner: order, comments, one transaction, errors with file, line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tupana_etl.errors import ModelError
+from tupana_etl.warehouse.models import find_models, run_models
+from tupana_etl.warehouse.tables import create_tables
+
+from .world import World
+
+
+def models(root: Path, **files: str) -> Path:
+    for name, sql in files.items():
+        folder, _, stem = name.partition("__")
+        path = root / folder / f"{stem}.sql"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(sql)
+    return root
+
+
+def fail(root: Path) -> str:
+    with duckdb.connect() as con, pytest.raises(ModelError) as caught:
+        run_models(con, root=root)
+    return str(caught.value)
+
+
+def test_order_is_derived_from_the_sql(tmp_path: Path) -> None:
+    root = models(
+        tmp_path,
+        marts__a="-- A.\n-- x: X.\nWITH c AS (SELECT * FROM marts.b) SELECT x FROM c;\n",
+        marts__b="-- B.\n-- x: X,\n--   and more of it.\nSELECT x FROM staging.z",
+        staging__z="-- Z.\n-- x: X.\nSELECT max(n) AS x FROM range(3) AS r(n)",
+    )
+    found = find_models(root)
+    assert [m.name for m in found] == ["staging.z", "marts.b", "marts.a"]
+    assert found[2].depends_on == ("marts.b",)
+    assert found[1].columns == {"x": "X, and more of it."}
+    with duckdb.connect() as con:
+        assert [(r.name, r.rows) for r in run_models(con, root=root)][-1] == ("marts.a", 1)
+
+
+def test_the_real_models_are_whole() -> None:
+    con = World().run()
+    names = {m.name for m in find_models()}
+    assert {"marts.documents", "marts.receivables", "marts.receivables_aging",
+            "marts.data_quality"} <= names  # fmt: skip
+    bare = con.execute(
+        """SELECT table_name, column_name FROM duckdb_columns()
+        WHERE schema_name IN ('marts', 'staging') AND comment IS NULL"""
+    ).fetchall()
+    assert bare == []
+    floats = con.execute(
+        """SELECT table_name, column_name FROM duckdb_columns()
+        WHERE schema_name IN ('marts', 'staging') AND data_type IN ('DOUBLE', 'FLOAT')"""
+    ).fetchall()
+    assert floats == []
+    hugeints = con.execute(
+        """SELECT column_name FROM duckdb_columns()
+        WHERE schema_name = 'marts' AND data_type = 'HUGEINT'"""
+    ).fetchall()
+    assert hugeints == []  # Parquet would make a DOUBLE of it
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("SELECT 1 AS x,\n  nope AS y", ":4:3: Binder Error"),
+        ("SELECT 1 AS x\nFROM raw.nothing", ":4:6: Catalog Error"),
+        ("SELECT 1 AS x\n  FROM FROM", ":4:8: syntax error"),
+        (f"SELECT {'1 + ' * 60}nope AS x{', 1' * 60}", ":3:248: Binder Error"),
+        ("SELECT 1 AS x;\nSELECT 2 AS x", ":1:1: a model is one SELECT, not 2"),
+        ("SELECT 1 AS x, 2 AS z", ":1:1: the model has no `-- column: description` line for z"),
+        ("SELECT 1 AS z FROM loose", "loose needs its schema"),
+        ("SELECT x FROM marts.bad", "models in a ring"),
+        ("SELECT x\nFROM marts.gone", ":4:6: no model makes marts.gone"),
+        ("SELECT error('broken') AS x", ":3:1: Invalid Input Error: broken"),
+        ("CREATE TABLE t (x INT)", "Only SELECT"),
+    ],
+)
+def test_errors_name_file_line_and_column(tmp_path: Path, body: str, where: str) -> None:
+    message = fail(models(tmp_path, marts__bad=f"-- Bad.\n-- x: X.\n{body}"))
+    assert message.startswith(str(tmp_path / "marts" / "bad.sql"))
+    assert where in message
+    assert "\n" not in message
+
+
+def test_a_file_without_header_or_a_root_without_models(tmp_path: Path) -> None:
+    assert "no SQL models" in fail(tmp_path)
+    assert "must begin with a description" in fail(models(tmp_path, marts__x="SELECT 1 AS x"))
+
+
+def test_a_failure_leaves_the_previous_tables(tmp_path: Path) -> None:
+    good = "-- A.\n-- x: X.\nSELECT 1 AS x"
+    bad = "-- B.\n-- x: X.\nSELECT nope AS x"
+    with duckdb.connect() as con:
+        run_models(con, root=models(tmp_path, marts__a=good))
+        with pytest.raises(ModelError):
+            run_models(
+                con, root=models(tmp_path, marts__a=good.replace("1 AS", "2 AS"), marts__b=bad)
+            )
+        assert con.execute("SELECT x FROM marts.a").fetchall() == [(1,)]
+
+
+def test_inside_a_callers_transaction_nothing_is_committed(tmp_path: Path) -> None:
+    root = models(tmp_path, marts__a="-- A.\n-- x: X.\nSELECT 1 AS x")
+    with duckdb.connect() as con:
+        con.begin()
+        run_models(con, root=root)
+        con.rollback()
+        assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+
+
+def test_twice_is_the_same() -> None:
+    w = World()
+    w.document("33", "1", 10)
+    con = w.run()
+    create_tables(con)
+    before = con.execute("SELECT * EXCLUDE (as_of) FROM marts.receivables").fetchall()
+    run_models(con)
+    after = con.execute("SELECT * EXCLUDE (as_of) FROM marts.receivables").fetchall()
+    assert [r[:3] for r in before] == [r[:3] for r in after]

@@ -1,0 +1,133 @@
+"""A small world written by hand: rows of ``history.*``, then the marts they must give."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import duckdb
+
+from tupana_etl.warehouse.models import run_models
+from tupana_etl.warehouse.tables import create_tables
+
+ACME, BETA = "76086428-5", "77777777-7"
+"""The user's companies; their ids are 1 and 2."""
+CLIENT, SUPPLIER, FACTOR = "96790240-3", "11111111-1", "76543210-3"
+AS_OF = date(2026, 6, 30)
+_IDS = {ACME: "1", BETA: "2"}
+_FIRST_SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """Collects rows; ``run`` loads them in a given order and builds the marts."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, dict[str, Any]]] = []
+        self._next = 0
+        for rut, key in _IDS.items():
+            self.add("master_entities", id=key, master_entity_id=key, tax_id=rut, name=rut)
+
+    def add(self, stream: str, **values: Any) -> None:
+        self.rows.append((stream, {"valid_from": _FIRST_SEEN} | values))
+
+    def document(
+        self, dte_type: str, folio: str | None, total: object, *, refs: Any = (), **values: Any
+    ) -> str:
+        """A document as one of our companies sees it (``side``, default issued by ACME)."""
+        self._next += 1
+        side = values.pop("side", "issued")
+        company = values.pop("company", ACME)
+        other = values.pop("other", CLIENT)
+        sender, receiver = (company, other) if side == "issued" else (other, company)
+        key = str(values.pop("id", self._next))
+        owner = {"master_entity_id": _IDS[company], "document_type": side}
+        self.add(
+            "documents",
+            **{
+                **owner,
+                "id": key,
+                "dte_type_code": dte_type,
+                "folio": folio,
+                "amount_with_iva": total,
+                "date_issued": date(2026, 6, 1),
+                "sender_tax_id": sender,
+                "sender_name": f"Name {sender}",
+                "receiver_tax_id": receiver,
+                "receiver_name": f"Name {receiver}",
+                "state": "issued",
+                **values,
+            },
+        )
+        for position, (kind, target, code) in enumerate(refs, 1):
+            self.add(
+                "document_references",
+                **owner,
+                document_id=key,
+                position=position,
+                dte_type_code=kind,
+                reference_folio=target,
+                reference_code=code,
+            )
+        return key
+
+    def event(self, document: str, code: str, at: datetime, side: str = "issued") -> None:
+        self.add(
+            "document_states",
+            master_entity_id="1",
+            document_type=side,
+            document_id=document,
+            event_code=code,
+            event_date=at,
+        )
+
+    def cession(self, document: str | None, key: str, status: str, **values: Any) -> None:
+        self.add(
+            "cessions",
+            **{
+                "master_entity_id": "1",
+                "document_type": "issued",
+                "id": key,
+                "document_id": document,
+                "supplier_rut": ACME,
+                "assignee_rut": FACTOR,
+                "status": status,
+                "created_at": datetime(2026, 6, 10, int(key), tzinfo=UTC),
+                **values,
+            },
+        )
+
+    def run(self, order: list[int] | None = None, **options: Any) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect()
+        create_tables(con)
+        for i in order if order is not None else range(len(self.rows)):
+            stream, row = self.rows[i]
+            names = ", ".join(f'"{c}"' for c in row)
+            marks = ", ".join("?" for _ in row)
+            con.execute(
+                f"INSERT INTO history.{stream} ({names}) VALUES ({marks})", list(row.values())
+            )
+        run_models(con, **({"as_of": AS_OF} | options))
+        return con
+
+
+def balances(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[Any, Any]]:
+    """Type and folio → open balance and unapplied credit, pesos."""
+    rows = con.execute(
+        """SELECT dte_type_code || '-' || folio, open_balance_clp, unapplied_credit_clp
+        FROM marts.receivables"""
+    ).fetchall()
+    assert len(rows) == len({r[0] for r in rows})
+    return {name: (balance, credit) for name, balance, credit in rows}
+
+
+def column(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """Type and folio → one column of marts.documents."""
+    return dict(
+        con.execute(f"SELECT dte_type_code || '-' || folio, {name} FROM marts.documents").fetchall()
+    )
+
+
+def findings(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str | None, str | None]]:
+    """Check, type, folio."""
+    rows = con.execute("SELECT check_name, dte_type_code, folio FROM marts.data_quality").fetchall()
+    return {(r[0], r[1], r[2]) for r in rows}

@@ -1,0 +1,141 @@
+"""Every answer against the published OpenAPI file, known deviations put in."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tupana_etl.sandbox.deviations import ANSWERS, DEVIATIONS, corrected
+
+from .helpers import companies, every_document, get, shared, truth
+
+LEAN = {
+    *("id", "folio", "date_issued", "amount_with_iva", "dte_type_code"),
+    *("created_at", "updated_at", "has_trace", "latest_trace_info"),
+}
+
+
+@cache
+def spec() -> dict[str, Any]:
+    path = shared("api", "openapi-v1-2026-08.json")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return corrected(found)
+
+
+def resolved(schema: Any, document: dict[str, Any]) -> Any:
+    """An OpenAPI 3.0 schema as JSON Schema: references followed, ``nullable`` spelled out."""
+    if isinstance(schema, list):
+        return [resolved(s, document) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    nullable = schema.get("nullable") is True
+    if "$ref" in schema:
+        target: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        found = resolved(target, document)
+    else:
+        found = {
+            k: {name: resolved(s, document) for name, s in v.items()}
+            if k == "properties"
+            else resolved(v, document)
+            for k, v in schema.items()
+            if k not in {"nullable", "example", "description"}
+        }
+    return {"anyOf": [found, {"type": "null"}]} if nullable else found
+
+
+def check(body: object, path: str) -> None:
+    """Validates a body against the 200 answer of a GET."""
+    operation = spec()["paths"][path]["get"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.Draft202012Validator(resolved(schema, spec())).validate(body)
+
+
+@given(st.one_of(st.none(), st.text()))
+def test_nullable_is_understood(value: str | None) -> None:
+    schema = resolved({"$ref": "#/x", "nullable": True}, {"x": {"type": "string"}})
+    assert jsonschema.Draft202012Validator(schema).is_valid(value)
+    assert not jsonschema.Draft202012Validator(schema).is_valid(7)
+
+
+@pytest.mark.parametrize("side", ["issued", "received"])
+def test_documents(api: httpx.Client, side: str) -> None:
+    for company in companies(api):
+        answer = get(
+            api,
+            "/documents",
+            master_entity_id=company,
+            document_type=side,
+            page_size=100,
+            include_trace_events="true",
+            include_book_metadata="true",
+        )
+        check(answer, "/documents")
+
+
+def test_details_of_each_type_and_state(api: httpx.Client) -> None:
+    wanted = {(r["dte_type_code"], r["state"]): r["id"] for r in truth(api, "documents")}
+    assert len(wanted) >= 13
+    for document_id in wanted.values():
+        check(get(api, f"/documents/{document_id}"), "/documents/{document_id}")
+        check(get(api, f"/documents/{document_id}/states"), "/documents/{document_id}/states")
+
+
+def test_cessions(api: httpx.Client) -> None:
+    for company in companies(api):
+        for side in ("issued", "received"):
+            answer = get(api, "/cessions", master_entity_id=company, document_type=side)
+            check(answer, "/cessions")
+            for row in answer["results"]:
+                check(get(api, f"/cessions/{row['id']}"), "/cessions/{id}")
+
+
+def test_the_small_lists(api: httpx.Client) -> None:
+    check(get(api, "/credentials"), "/credentials")
+    check(get(api, "/webhooks"), "/webhooks")
+    for company in truth(api, "master_entities"):
+        check(get(api, "/master-entities", rut=company["tax_id"]), "/master-entities")
+        mine = {"master_entity_id": company["id"]}
+        check(get(api, "/scheduled-documents", **mine), "/scheduled-documents")
+        check(get(api, "/sync-status", **mine), "/sync-status")
+        check(get(api, "/book-summaries", period="202610", **mine), "/book-summaries")
+
+
+def test_each_deviation_is_needed(api: httpx.Client) -> None:
+    """A deviation whose schema accepts less than answers need, or names nothing, is stale."""
+    schemas = spec()["components"]["schemas"]
+    for deviation in DEVIATIONS:
+        assert deviation.schema in schemas
+        assert deviation.source
+    status, body, _ = ANSWERS[0]
+    refused = httpx.get(f"{api.base_url}credentials")
+    assert refused.status_code == status
+    assert body.items() <= refused.json().items()
+
+
+def test_lean_keys_are_those_published() -> None:
+    assert set(spec()["components"]["schemas"]["DocumentDetail"]["properties"]) == LEAN
+
+
+def test_traps_of_types(api: httpx.Client) -> None:
+    rows = [row for _, _, row in every_document(api)]
+    assert {type(r["sender_id"]) for r in rows} == {int}
+    assert {type(r["receiver_id"]) for r in rows} == {str, type(None)}
+    assert {type(r["amount_with_iva"]) for r in rows} == {float}
+    abroad = [r for r in rows if r["dte_type_code"] == "110"]
+    assert {type(r["exchange_rate"]) for r in abroad} == {str}
+    assert {r["receiver_tax_id"] for r in abroad} == {"55555555-5"}
+    references = [x for r in rows for x in r["references"]]
+    assert {type(x["reference_folio"]) for x in references} == {int, str}
+    assert {type(x["dte_type_code"]) for x in references} == {int, str}
+    assert all(r["created_at"].endswith("Z") and "." in r["created_at"] for r in rows)
+    for company in get(api, "/credentials"):
+        assert company["master_entities"][0]["tax_id"].count(".") == 2
