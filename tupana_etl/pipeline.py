@@ -1,7 +1,8 @@
 """The main moves: what the command line, Dagster and notebooks call.
 
 ``sync`` reads the API into the lake, applies the lake to the warehouse, rebuilds the
-models and publishes. ``rebuild_marts`` does the last three without asking the API.
+models and publishes. ``rebuild_marts`` does the last three without asking the API;
+``at_rest`` lends the warehouse between two runs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -78,6 +80,7 @@ def sync(
     entity: str | None = None,
     since: date | None = None,
     full: bool = False,
+    marts: bool = True,
     wait: float = 60.0,
     on_rows: OnRows = lambda stream, found, read: None,
 ) -> SyncResult:
@@ -85,7 +88,8 @@ def sync(
 
     ``entity`` is one company's RUT or id; ``since`` the oldest issue date, which can only
     move back from the first sync's; ``full`` reads again even what an interrupted run had
-    committed. Waits ``wait`` seconds for another run of the same home.
+    committed. Without ``marts`` it stops after applying, for a caller that rebuilds and
+    publishes in a step of its own. Waits ``wait`` seconds for another run of the same home.
 
     Raises ConfigError, AuthError, OriginError (nothing was written), LockHeld, or what the
     server answered when not even the companies could be read. A window that fails after
@@ -101,9 +105,10 @@ def sync(
             apply(con, manifest)
             taken = run_async(take_in(order, manifest, partial(stale_details, con), on_rows))
             apply(con, manifest)
-            models = _build(con, settings)
+            models = _build(con, settings) if marts else []
             results = _results(con, taken)
-        publish(settings.warehouse, settings.analytics)
+        if marts:
+            publish(settings.warehouse, settings.analytics)
     return SyncResult(
         run_id=taken.run_id,
         complete=all(r.complete for r in results),
@@ -135,6 +140,16 @@ def rebuild_marts(
             models = _build(con, settings)
         publish(settings.warehouse, settings.analytics)
     return models
+
+
+@contextmanager
+def at_rest(settings: Settings, wait: float = 60.0) -> Iterator[Connection]:
+    """The warehouse while no run has it: for checks before anything is published.
+
+    Analysts use :func:`tupana_etl.connect`, which blocks nobody. Raises LockHeld.
+    """
+    with home.lock(settings.home, wait), writer(settings.warehouse) as con:
+        yield con
 
 
 def choose(names: Sequence[str]) -> list[Stream]:

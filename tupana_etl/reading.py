@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -96,21 +97,29 @@ class Reading:
             yield _one_page(self._stream, await self._client.get(path, asked, company=rut))
 
     async def _take_page(self, page: Page) -> None:
-        batch = await self._take(page.rows, page.reply, page)
+        call = self._record(page.reply, page)
+        batch = await self._take(page.rows, call, page.reply.fetched_at)
+        self.calls[-1]["rows"] = batch.num_rows
         if self._stream.paged:
             self._ids.update(batch.column("id").to_pylist())
         if self._stream.detail and batch.num_rows:
             lean = batch.filter(_is_lean(self._stream, batch))
             self._lean += [lean] if lean.num_rows else []
 
-    async def _take(self, rows: bytes, reply: Reply, page: Page | None) -> pa.RecordBatch:
+    async def _take(
+        self, rows: bytes, call: str | dict[str, str], fetched_at: datetime, detail: bool = False
+    ) -> pa.RecordBatch:
         decoded = await asyncio.to_thread(
             self._decoder.decode, rows, self._window.where, self._rows
         )
-        call = f"{self._call}/{len(self.calls) + 1}"
         self._rows += decoded.batch.num_rows
         self.rejected += sum(r.stream == self._stream.name for r in decoded.rejects)
-        self._writer.write(decoded, call, reply.fetched_at, is_detail=page is None)
+        self._writer.write(decoded, call, fetched_at, is_detail=detail)
+        return decoded.batch
+
+    def _record(self, reply: Reply, page: Page | None) -> str:
+        """Remembers a call; its name goes with every row it brought."""
+        call = f"{self._call}/{len(self.calls) + 1}"
         self.calls.append(
             {
                 "call": call,
@@ -120,22 +129,25 @@ class Reading:
                 "page": page and page.number,
                 "count": page and page.count,
                 "newest_id": page and page.first_id,
-                "rows": decoded.batch.num_rows,
+                "rows": 1,
                 "fetched_at": reply.fetched_at.isoformat(),
             }
         )
-        return decoded.batch
+        return call
 
     async def _read_details(self, stale: Stale, on_rows: OnRows) -> None:
         ids = await asyncio.to_thread(stale, self._stream, pa.Table.from_batches(self._lean))
         on_rows(self._stream.name, len(ids), 0)
         for start in range(0, len(ids), DETAILS_AT_ONCE):
             some = ids[start : start + DETAILS_AT_ONCE]
-            for id_, reply in zip(some, await self._details(some), strict=True):
-                if reply is None:
-                    self._unread += 1
-                else:
-                    await self._take(await self._with_lists(id_, reply), reply, None)
+            replies = dict(zip(some, await self._details(some), strict=True))
+            read = {id_: reply for id_, reply in replies.items() if reply is not None}
+            self._unread += len(some) - len(read)
+            if read:
+                calls = {id_: self._record(reply, None) for id_, reply in read.items()}
+                bodies = [await self._with_lists(i, r, calls[i]) for i, r in read.items()]
+                latest = max(reply.fetched_at for reply in read.values())
+                await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
             on_rows(self._stream.name, 0, len(some))
 
     async def _details(self, ids: Sequence[str]) -> list[Reply | None]:
@@ -150,8 +162,8 @@ class Reading:
         except ApiError:
             return None  # counted: the window stays incomplete until it is read
 
-    async def _with_lists(self, id_: str, reply: Reply) -> bytes:
-        """The detail as an array of one row, completed from its XML where that is needed."""
+    async def _with_lists(self, id_: str, reply: Reply, call: str) -> bytes:
+        """The detail's JSON, completed from its XML where that is needed."""
         body = reply.body
         try:
             xml: str | bytes | None = xml_needed(body)
@@ -161,9 +173,8 @@ class Reading:
         except AuthError:
             raise
         except (DataError, ApiError) as error:
-            reject = Reject("document_lines", id_, "xml", str(error), "null")
-            self._writer.reject([reject], f"{self._call}/{len(self.calls) + 1}")
-        return b"[" + body + b"]"
+            self._writer.reject([Reject("document_lines", id_, "xml", str(error), "null")], call)
+        return body
 
 
 def _one_page(stream: Stream, reply: Reply) -> Page:

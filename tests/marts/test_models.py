@@ -91,7 +91,7 @@ def test_errors_name_file_line_and_column(tmp_path: Path, body: str, where: str)
 
 def test_a_file_without_header_or_a_root_without_models(tmp_path: Path) -> None:
     assert "no SQL models" in fail(tmp_path)
-    assert "must begin with a description" in fail(models(tmp_path, marts__x="SELECT 1 AS x"))
+    assert "must come first" in fail(models(tmp_path, marts__x="SELECT 1 AS x"))
 
 
 def test_a_failure_leaves_the_previous_tables(tmp_path: Path) -> None:
@@ -104,15 +104,6 @@ def test_a_failure_leaves_the_previous_tables(tmp_path: Path) -> None:
                 con, root=models(tmp_path, marts__a=good.replace("1 AS", "2 AS"), marts__b=bad)
             )
         assert con.execute("SELECT x FROM marts.a").fetchall() == [(1,)]
-
-
-def test_inside_a_callers_transaction_nothing_is_committed(tmp_path: Path) -> None:
-    root = models(tmp_path, marts__a="-- A.\n-- x: X.\nSELECT 1 AS x")
-    with duckdb.connect() as con:
-        con.begin()
-        run_models(con, root=root)
-        con.rollback()
-        assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
 
 
 def test_twice_is_the_same() -> None:

@@ -41,7 +41,7 @@ def figures(con: duckdb.DuckDBPyConnection) -> list[Any]:
     return con.execute("SELECT * FROM marts.documents ORDER BY ALL").fetchall()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(documents, max_size=9), st.randoms(use_true_random=False))
 def test_balances_hold(rows: list[dict[str, Any]], rng: Any) -> None:
     w = World()

@@ -50,7 +50,8 @@ def truth(api: httpx.Client, stream: str) -> list[Row]:
 
 
 def companies(api: httpx.Client) -> list[int]:
-    return [e["id"] for c in get(api, "/credentials") for e in c["master_entities"]]
+    """Own companies, once each: a company may have several credentials."""
+    return sorted({e["id"] for c in get(api, "/credentials") for e in c["master_entities"]})
 
 
 def read_all(api: httpx.Client, path: str, **params: object) -> list[Row]:

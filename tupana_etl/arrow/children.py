@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from tupana_etl.arrow import cells
 from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, column_array, null_keys, reject
-from tupana_etl.arrow.wire import Wire, joined
+from tupana_etl.arrow.wire import UNFIT, Wire, joined
 from tupana_etl.streams import Stream
 
 SLICED = frozenset({"master_entity_id", "document_type", "document_id", "position"})
@@ -31,16 +31,13 @@ class ChildDecoder:
         self, rows: list[Any], ids: list[str], where: Mapping[str, str], order: range
     ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
         """The children, the positions of parents that do not say theirs, the rejects."""
-        lists: list[list[Raw] | None] = msgspec.json.decode(
-            joined([getattr(row, self._outer) for row in rows]), type=list[list[Raw] | None]
-        )
-        if self._inner:
-            lists = [None if raws is None else self._inside(raws) for raws in lists]
+        lists, refused = self._lists(rows, ids)
         missing = [i for i, raws in enumerate(lists) if raws is None]
         flat = [raw for raws in lists for raw in raws or ()]
         owner = [i for i, raws in enumerate(lists) for _ in raws or ()]
         place = [n for raws in lists for n in range(1, len(raws or ()) + 1)]
         kids, rejects = self._take(flat, [ids[i] for i in owner])
+        rejects += refused
         kept = [i for i, kid in enumerate(kids) if kid is not None]
         taken = [kids[i] for i in kept]
         batch, wrong = self._batch(
@@ -57,6 +54,31 @@ class ChildDecoder:
             batch = batch.take(cells.int_array([i for i in range(len(taken)) if i not in wrong]))
         return batch, missing, rejects
 
+    def _lists(
+        self, rows: list[Any], ids: list[str]
+    ) -> tuple[list[list[Raw] | None], list[Reject]]:
+        """Each parent's list, None where it does not say; what is no list is rejected."""
+        raws = [getattr(row, self._outer) for row in rows]
+        try:
+            return self._opened(raws), []
+        except UNFIT:
+            pass  # some parent's list has another shape: find which, below
+        lists: list[list[Raw] | None] = []
+        rejects: list[Reject] = []
+        for raw, parent in zip(raws, ids, strict=True):
+            try:
+                lists += self._opened([raw])
+            except UNFIT as error:
+                lists.append(None)
+                rejects.append(reject(self.stream, raw, str(error), self._outer, parent))
+        return lists, rejects
+
+    def _opened(self, raws: list[Any]) -> list[list[Raw] | None]:
+        lists = msgspec.json.decode(joined(raws), type=list[list[Raw] | None])
+        if not self._inner:
+            return lists
+        return [None if raws is None else self._inside(raws) for raws in lists]
+
     def _inside(self, raws: list[Raw]) -> list[Raw] | None:
         found: list[Raw] | None = None
         for raw in raws:
@@ -70,14 +92,14 @@ class ChildDecoder:
         for _ in range(2):
             try:
                 return self._wire.rows(body), []
-            except msgspec.ValidationError:
+            except UNFIT:
                 self._wire.learn(body)
         kids: list[Any] = []
         rejects: list[Reject] = []
         for raw, parent in zip(flat, ids, strict=True):
             try:
                 kids.append(self._wire.row_of(raw))
-            except msgspec.ValidationError as error:
+            except UNFIT as error:
                 kids.append(None)
                 rejects.append(reject(self.stream, raw, str(error), "", parent))
         return kids, rejects

@@ -25,7 +25,7 @@ from tupana_etl.arrow.rows import (
     null_keys,
     reject,
 )
-from tupana_etl.arrow.wire import Wire
+from tupana_etl.arrow.wire import UNFIT, Wire
 from tupana_etl.columns import Column
 from tupana_etl.streams import Stream, children
 
@@ -83,11 +83,11 @@ class Decoder:
     def _rows(self, body: bytes) -> tuple[list[Any], list[Raw] | None, list[Reject]]:
         try:
             return self._wire.rows(body), None, []
-        except msgspec.ValidationError:
+        except UNFIT:
             self._wire.learn(body)
         try:
             return self._wire.rows(body), None, []
-        except msgspec.ValidationError:
+        except UNFIT:
             return self._row_by_row(body)
 
     def _row_by_row(self, body: bytes) -> tuple[list[Any], list[Raw], list[Reject]]:
@@ -96,7 +96,7 @@ class Decoder:
             try:
                 rows.append(self._wire.row_of(raw))
                 raws.append(raw)
-            except msgspec.ValidationError as error:
+            except UNFIT as error:
                 rejects.append(reject(self.stream, raw, str(error)))
         return rows, raws, rejects
 
@@ -119,14 +119,14 @@ class Decoder:
     def _cells(self, rows: list[Any], column: Column) -> tuple[list[Any], dict[int, str]]:
         try:
             return self._wire.cells(rows, column), {}
-        except msgspec.ValidationError:
+        except UNFIT:
             pass  # an object inside some row has another shape: find which, below
         values: list[Any] = []
         wrong: dict[int, str] = {}
         for position, row in enumerate(rows):
             try:
                 values += self._wire.cells([row], column)
-            except msgspec.ValidationError as error:
+            except UNFIT as error:
                 values.append(None)
                 wrong[position] = str(error)
         return values, wrong

@@ -25,6 +25,7 @@ Fields = dict[str, str | bool | None]
 _ENVELOPES = {"DTE", "EnvioDTE", "EnvioBOLETA", "SetDTE"}
 _BODIES = {"Documento", "Exportaciones", "Liquidacion"}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
 CURRENCIES = {"DOLAR USA": "USD", "EURO": "EUR", "PESO CL": "CLP"}
 """Customs' names of currencies (TpoMoneda) as the API writes them."""
@@ -104,6 +105,12 @@ def parse_dte(xml: bytes | str) -> Dte:
         lines=[_line(e, dte_type) for e in _children(body, "Detalle")],
         references=[_reference(e) for e in _children(body, "Referencia")],
     )
+
+
+def declared_encoding(xml: bytes) -> str:
+    """The encoding an XML file says it has (ISO-8859-1 as a rule), UTF-8 when it says none."""
+    found = _ENCODING.match(xml[:200].removeprefix(b"\xef\xbb\xbf"))
+    return found[1].decode() if found else "utf-8"
 
 
 def _root(xml: bytes | str) -> Element:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from msgspec import Raw
 
 from tupana_etl.arrow import cells
-from tupana_etl.arrow.wire import as_text
+from tupana_etl.arrow.wire import UNFIT, as_text
 from tupana_etl.columns import Column
 from tupana_etl.streams import Stream
 
@@ -37,12 +37,27 @@ def batch_schema(stream: Stream) -> pa.Schema:
 
 
 def column_array(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-    texts = as_text(values, column.kind)
+    """The column, with null and a reason where a value does not fit."""
+    try:
+        texts = as_text(values, column.kind)
+    except UnicodeDecodeError:
+        return _column_of_odd_bytes(column, values)
     if column.null_as is not None:
         texts = [column.null_as if t is None else t for t in texts]
     if not any(t is not None for t in texts):
         return pa.nulls(len(texts), column.kind.arrow), {}
     return cells.build(column.kind, texts)
+
+
+def _column_of_odd_bytes(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+    bad: dict[int, str] = {}
+    for position, value in enumerate(values):
+        try:
+            as_text([value], column.kind)
+        except UnicodeDecodeError as error:
+            bad[position] = str(error)
+    array, others = column_array(column, [None if i in bad else v for i, v in enumerate(values)])
+    return array, bad | others
 
 
 def null_keys(name: str, array: pa.Array) -> Wrong:
@@ -55,14 +70,16 @@ def null_keys(name: str, array: pa.Array) -> Wrong:
 def reject(
     stream: Stream, raw: Raw, reason: str, column: str = "", parent: str | None = None
 ) -> Reject:
-    return Reject(stream.name, parent or _id_of(raw), column, reason, bytes(raw).decode())
+    return Reject(
+        stream.name, parent or _id_of(raw), column, reason, bytes(raw).decode(errors="replace")
+    )
 
 
 def _id_of(raw: Raw) -> str | None:
     try:
         found = msgspec.json.decode(raw, type=dict[str, Raw]).get("id")
-    except msgspec.ValidationError:
+    except UNFIT:
         return None
     if found is None or bytes(found) == b"null":
         return None
-    return bytes(found).decode().strip('"')
+    return bytes(found).decode(errors="replace").strip('"')

@@ -7,6 +7,7 @@ vendor costs one retry, not the fast path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,12 @@ _TYPES: dict[Kind, Any] = {
     Kind.INT: Raw | UnsetType,
     Kind.JSON: Raw | UnsetType,
 }
+
+UNFIT = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding raises for a value that does not fit, or is no UTF-8."""
+
+_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
+"""Characters that msgspec does not allow in a key: a row with such a key is rejected."""
 
 Cell = Any
 """A wire value: str, int, bool, Raw, None (explicit null) or UNSET (the key is absent)."""
@@ -92,11 +99,14 @@ class Wire:
 
     def learn(self, body: bytes) -> bool:
         """Adds the keys of these rows that nobody declared; True if there were any."""
-        try:
-            keys = {k for row in msgspec.json.decode(body, type=list[dict[str, Raw]]) for k in row}
-        except msgspec.ValidationError:
-            return False
-        new = sorted(keys - set(self._fields) - set(self.unknown))
+        keys: set[str] = set()
+        for raw in msgspec.json.decode(body, type=list[Raw]):
+            try:
+                keys.update(msgspec.json.decode(raw, type=dict[str, Raw]))
+            except UNFIT:
+                continue  # no object: rejected when rows are taken one by one
+        known = {*self._fields, *self.unknown}
+        new = sorted(key for key in keys - known if not _UNNAMEABLE.search(key))
         if new:
             self.unknown = (*self.unknown, *new)
             self._compile()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,22 +46,27 @@ class WindowWriter:
         self._rejects = writer("rejects", REJECTS)
 
     def write(
-        self, decoded: Decoded, call: str, fetched_at: datetime, *, is_detail: bool = False
+        self,
+        decoded: Decoded,
+        call: str | Mapping[str, str],
+        fetched_at: datetime,
+        *,
+        is_detail: bool = False,
     ) -> None:
-        """Adds one decoded answer, stamped with the call it came from."""
+        """Adds decoded rows, stamped with the call they came from (by id, for details)."""
         batches = {self._stream.name: decoded.batch, **decoded.children}
         for name, batch in batches.items():
             self._tables[name].write(_stamped(batch, call, fetched_at, is_detail))
         self.reject(decoded.rejects, call)
 
-    def reject(self, rejects: list[Reject], call: str) -> None:
+    def reject(self, rejects: list[Reject], call: str | Mapping[str, str]) -> None:
         """Adds rows that could not be taken."""
         columns = [
             [getattr(r, name) for r in rejects]
             for name in ("stream", "id", "column", "reason", "raw")
         ]
         arrays = [cells.text_array(values) for values in columns]
-        arrays.append(cells.constant(call, len(rejects)))
+        arrays.append(_calls(call, [r.id for r in rejects]))
         self._rejects.write(pa.RecordBatch.from_arrays(arrays, schema=REJECTS))
 
     def close(self) -> dict[str, dict[str, Any]]:
@@ -76,11 +82,23 @@ class WindowWriter:
             writer.abandon()
 
 
+def _calls(call: str | Mapping[str, str], ids: list[str | None]) -> pa.Array:
+    if isinstance(call, str):
+        return cells.constant(call, len(ids))
+    return cells.text_array([call.get(id_ or "") for id_ in ids])
+
+
 def _stamped(
-    batch: pa.RecordBatch, call: str, fetched_at: datetime, is_detail: bool
+    batch: pa.RecordBatch, call: str | Mapping[str, str], fetched_at: datetime, is_detail: bool
 ) -> pa.RecordBatch:
     rows = batch.num_rows
     moment = cells.moments(fetched_at, rows)
     detail = moment if is_detail else pa.nulls(rows, Kind.TIME.arrow)
-    columns = [*batch.columns, cells.constant(call, rows), moment, detail]
+    if isinstance(call, str):
+        calls = cells.constant(call, rows)
+    else:
+        names = batch.schema.names
+        owner = batch.column("id" if "id" in names else "document_id").to_pylist()
+        calls = _calls(call, owner)
+    columns = [*batch.columns, calls, moment, detail]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*batch.schema, *_STAMPS]))

@@ -80,10 +80,12 @@ async def add(request: Request) -> Response:
     company = next((e for e in cast.own if str(e.id) == str(body.get("company"))), None)
     if company is None:
         raise web.Refusal(400, {"error": "company must be the id of an own company."})
-    day = date.fromisoformat(body["date"]) if body.get("date") else today
+    day, count = _day(body.get("date"), today), body.get("n", 1)
+    if not isinstance(count, int) or not 1 <= count <= 1000:
+        raise web.Refusal(400, {"error": "n must be a whole number from 1 to 1000."})
     first = int(store.meta(connection, "next_id"))
     rng = Random(f"{store.meta(connection, 'seed')}/{first}")
-    made = [fresh(rng, "33", company, day, cast) for _ in range(int(body.get("n", 1)))]
+    made = [fresh(rng, "33", company, day, cast) for _ in range(count)]
     for number, document in enumerate(made, first):
         document.id = number
         document.folio = str(9_000_000 + number)
@@ -126,6 +128,15 @@ async def _body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise web.Refusal(400, {"error": "The body is not an object."})
     return body
+
+
+def _day(text: object, default: date) -> date:
+    if text is None:
+        return default
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        raise web.Refusal(400, {"error": f"date is {text!r}; write YYYY-MM-DD."}) from None
 
 
 def _document(request: Request, body: dict[str, Any]) -> Document:

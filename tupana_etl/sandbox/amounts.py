@@ -8,14 +8,14 @@ from random import Random
 from tupana_etl import domain
 from tupana_etl.sandbox.model import ZERO, Document, Line
 
-_GOODS = (
+_GOODS: tuple[tuple[str, str | None], ...] = (
     ("Tornillo autoperforante", "UN"),
     ("Flete regional", "UN"),
     ("Arriendo de maquinaria", "DIA"),
     ("Asesoría técnica", "HR"),
     ("Harina  panadera 25 kg", "SACO"),
     ("Cable eléctrico 2,5 mm²", "MT"),
-    ("Mantención mensual", "MES"),
+    ("Mantención mensual", None),
     ("Envase de cartón", "CJ"),
     ("Licencia de uso", "UN"),
 )
@@ -60,7 +60,8 @@ def total(document: Document) -> None:
     withheld = document.iva if document.vat_withheld else ZERO
     document.total = net + exempt + document.iva - withheld
     if kind.is_honorarios:
-        year = document.date_issued.year
+        # The ten percent of 2019, where the law's schedule starts, held before it too.
+        year = max(document.date_issued.year, min(domain.HONORARIOS_RETENTION))
         document.retention = Decimal(domain.honorarios_retention(int(net), year))
 
 

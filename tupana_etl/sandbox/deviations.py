@@ -8,6 +8,8 @@ Sources: LLMS, the vendor's reference of 2026-04-17; DOCS-V1, the vendor's pages
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +25,6 @@ class Deviation:
 
 
 DEVIATIONS = (
-    Deviation(
-        "DocumentDetail",
-        "latest_trace_info",
-        {
-            "type": "object",
-            "nullable": True,
-            "required": ["has_claims", "has_acknowledgments", "is_rejected", "events_count"],
-        },
-        "DOCS-V1 2026-05-04: null for documents that SII's claim register does not know.",
-    ),
     Deviation(
         "DocumentStatesResponse",
         "folio",
@@ -94,22 +86,11 @@ DEVIATIONS = (
         {"type": "string", "nullable": True},
         "Receipts (39) to an unnamed buyer, RUT 66666666-6.",
     ),
-    Deviation(
-        "DocumentListResponse",
-        "total_pages",
-        {"type": "integer"},
-        "LLMS, OBSERVED: every list has it; the schema leaves it out.",
-    ),
-    Deviation(
-        "ScheduledDocumentListResponse",
-        "total_pages",
-        {"type": "integer"},
-        "LLMS: every list has it; the schema leaves it out.",
-    ),
 )
-"""Fields added since, and so in no schema: ``details[].line_number``, ``item_total``
-(DOCS-V1, prose), ``details[].is_exempt``, ``document_total`` with ``exempt_amount``
-(DOCS-NEW, 2026-09). They break nothing: the schemas allow more keys."""
+"""What is in answers and in no schema, and breaks none since they allow more keys:
+``total_pages`` of every list (LLMS, OBSERVED), ``details[].line_number`` and
+``item_total`` (DOCS-V1, prose), ``details[].is_exempt`` and ``document_total`` with
+``exempt_amount`` (DOCS-NEW, 2026-09)."""
 
 ANSWERS = (
     (
@@ -126,10 +107,11 @@ ANSWERS = (
 """Answers that no file documents: status, body, and who says so."""
 
 
-def corrected(spec: dict[str, Any]) -> dict[str, Any]:
-    """The published schemas with every known deviation put in, in place."""
+def corrected(spec: dict[str, Any], deviations: Iterable[Deviation] = DEVIATIONS) -> dict[str, Any]:
+    """A copy of the published file with the deviations put in."""
+    spec = deepcopy(spec)
     schemas = spec["components"]["schemas"]
-    for deviation in DEVIATIONS:
+    for deviation in deviations:
         schema = schemas[deviation.schema]
         own = schema if "properties" in schema else schema["allOf"][-1]
         own["properties"][deviation.field] = deviation.really

@@ -105,8 +105,8 @@ def _filters(request: Request, company: int) -> tuple[str, dict[str, Any]]:
     asked = request.query_params
     received = _side(asked.get("document_type", "issued")) == "received"
     mine, other = ("receiver", "sender") if received else ("sender", "receiver")
-    terms, values = [f"d.{mine}_id = :company"], {"company": company}
-    found: dict[str, Any] = dict(values)
+    terms = [f"d.{mine}_id = :company"]
+    found: dict[str, Any] = {"company": company}
     if "folio" in asked:
         terms.append("d.folio = :folio")
         found["folio"] = asked["folio"]
@@ -144,7 +144,8 @@ def _newer_filters(request: Request, terms: list[str], found: dict[str, Any]) ->
                 raise web.Refusal(
                     400, {"error": "VALIDATION_ERROR", "message": f"Clave inválida: {key}"}
                 )
-            terms.append(f"json_extract(d.json_param, '$.{key}') = :json_{key}")
+            terms.append(f"json_extract(d.json_param, :path_{key}) = :json_{key}")
+            found[f"path_{key}"] = f'$."{key}"'
             found[f"json_{key}"] = text
 
 

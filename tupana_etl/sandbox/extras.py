@@ -27,6 +27,9 @@ def add(rng: Random, content: Content) -> None:
     others = [e for e in content.entities if not e.own]
     for company in [e for e in content.entities if e.own]:
         content.credentials.append(_credential(len(content.credentials), company, opened))
+        if len(content.credentials) == 1:
+            # People enrol a certificate beside the SII password: one company, seen twice.
+            content.credentials.append(_credential(1, company, opened))
         content.webhooks.append(_webhook(rng, len(content.webhooks), company, opened))
         content.syncs += _syncs(rng, company, content.today)
         for _ in range(rng.randint(2, 4) if others else 0):
@@ -38,7 +41,7 @@ def add(rng: Random, content: Content) -> None:
 
 def _credential(number: int, company: Entity, opened: datetime) -> Credential:
     kinds = ((70, "SII"), (75, "Certificado digital"))
-    type_id, name = kinds[number % 4 == 3]
+    type_id, name = kinds[number == 1]
     made = opened + timedelta(days=number, microseconds=120_000 + number)
     return Credential(311 + number, company.rut, company.id, type_id, name, "VALID", made)
 

@@ -22,9 +22,17 @@ PAY_MU, PAY_SIGMA, PAY_CAP = 2.944, 1.377, 365
 FIRST_CESSION = 91_001
 
 
-def unhappy(rng: Random, documents: list[Document], today: date) -> None:
-    """Three drafts, one failed, one refused by SII and one dated in the future."""
-    plain = [d for d in documents if d.dte_type == "33" and d.receiver.id != d.sender.id]
+def unhappy(rng: Random, documents: list[Document], cast: Cast) -> None:
+    """Three drafts, one failed, one refused by SII and one dated in the future.
+
+    All of them the user's own: nobody sees another's draft.
+    """
+    own = {e.rut for e in cast.own}
+    plain = [
+        d
+        for d in documents
+        if d.dte_type == "33" and d.sender.rut in own and d.receiver.rut not in own
+    ]
     if len(plain) < 20:
         return
     chosen = rng.sample(plain[-max(20, len(plain) // 10) :], 6)
@@ -33,7 +41,7 @@ def unhappy(rng: Random, documents: list[Document], today: date) -> None:
     ):
         document.state, document.received_at = state, None
     future = chosen[-1]
-    future.date_issued = today + timedelta(days=3)
+    future.date_issued = cast.today + timedelta(days=3)
     if future.due_date is not None:
         future.due_date = future.date_issued + timedelta(days=30)
 

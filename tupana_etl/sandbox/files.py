@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tupana_etl.arrow.dte_xml import declared_encoding
 from tupana_etl.sandbox import store, web
 from tupana_etl.sandbox.model import Document
 
@@ -48,7 +49,8 @@ async def fetch(request: Request) -> Response:
     if request.path_params["kind"] == "pdf":
         return Response(pdf(document), media_type="application/pdf")
     text = document.xml if document.xml is not None else dte(document)
-    return Response(text.encode("latin-1", "xmlcharrefreplace"), media_type="application/xml")
+    encoding = declared_encoding(text[:200].encode("ascii", "replace"))
+    return Response(text.encode(encoding, "xmlcharrefreplace"), media_type="application/xml")
 
 
 def pdf(document: Document) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from tupana_etl.arrow.dte_xml import Dte, Fields, parse_dte
+from tupana_etl.arrow.dte_xml import Dte, Fields, declared_encoding, parse_dte
 from tupana_etl.domain import SANTIAGO
 from tupana_etl.errors import ConfigError, DataError, HostileXml
 from tupana_etl.sandbox.model import ZERO, Content, Document, Entity, Line, Party, Reference
@@ -28,7 +28,7 @@ def load_directory(directory: Path, content: Content) -> None:
         dte = _parsed(file, raw)
         issuer = _own(by_rut, content, dte.issuer_rut, dte.issuer_name)
         receiver = _own(by_rut, content, dte.receiver_rut, dte.receiver_name)
-        content.documents.append(_document(number, dte, issuer, receiver, _text(raw)))
+        content.documents.append(_document(number, dte, issuer, receiver, _text(file, raw)))
 
 
 def _parsed(file: Path, raw: bytes) -> Dte:
@@ -90,7 +90,12 @@ def _texts(fields: Fields) -> dict[str, str | None]:
     return {k: v for k, v in fields.items() if not isinstance(v, bool)}
 
 
-def _text(raw: bytes) -> str:
-    """The file as the API hands it out: text, with its own encoding declaration."""
-    declared = "latin-1" if b"iso-8859-1" in raw[:120].lower() else "utf-8"
-    return raw.decode(declared)
+def _text(file: Path, raw: bytes) -> str:
+    """The file as the API hands it out: text, with its own encoding declaration.
+
+    The XML parser forgives bytes its encoding has no character for; text cannot.
+    """
+    try:
+        return raw.decode(declared_encoding(raw)).removeprefix("\ufeff")
+    except (UnicodeDecodeError, LookupError) as broken:
+        raise DataError(f"{file}: {broken}") from None

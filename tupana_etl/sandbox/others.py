@@ -56,8 +56,8 @@ async def cessions(request: Request) -> Response:
     if side not in {"issued", "received"}:
         raise web.Refusal(400, {"document_type": ["Use issued o received."]})
     mine, other = ("sender", "receiver") if side == "issued" else ("receiver", "sender")
-    terms, values = [f"d.{mine}_id = :company"], {"company": company}
-    found: dict[str, Any] = dict(values)
+    terms = [f"d.{mine}_id = :company"]
+    found: dict[str, Any] = {"company": company}
     for name, term in (
         ("date_from", "substr(c.created_at, 1, 10) >= :date_from"),
         ("date_to", "substr(c.created_at, 1, 10) <= :date_to"),
@@ -96,15 +96,11 @@ async def scheduled_documents(request: Request) -> Response:
     """GET /scheduled-documents"""
     company, asked = _error_company(request), request.query_params
     connection = web.context(request).connection
-    terms, values = ["s.sender_id = :company"], {"company": company}
-    found: dict[str, Any] = dict(values)
-    for name, column in (
-        ("status", "status"),
-        ("frequency", "frequency"),
-        ("dte_type", "dte_type"),
-    ):
+    terms = ["s.sender_id = :company"]
+    found: dict[str, Any] = {"company": company}
+    for name in ("status", "frequency", "dte_type"):
         if asked.get(name):
-            terms.append(f"s.{column} = :{name}")
+            terms.append(f"s.{name} = :{name}")
             found[name] = asked[name]
     query = f"{lists.SCHEDULES} WHERE {' AND '.join(terms)}"
     (count,) = connection.execute(f"SELECT count(*) FROM ({query})", found).fetchone()
@@ -120,14 +116,10 @@ async def scheduled_documents(request: Request) -> Response:
 
 async def webhooks(request: Request) -> Response:
     """GET /webhooks: a bare array, of all companies or of one."""
-    query, values = "SELECT * FROM webhook", ()
-    if "master_entity_id" in request.query_params:
-        company = _error_company(request)
-        rows = web.context(request).connection.execute(
-            f"{query} WHERE entity_id = ? ORDER BY id", (company,)
-        )
-    else:
-        rows = web.context(request).connection.execute(f"{query} ORDER BY id", values)
+    company = _error_company(request) if "master_entity_id" in request.query_params else None
+    rows = web.context(request).connection.execute(
+        "SELECT * FROM webhook WHERE ?1 IS NULL OR entity_id = ?1 ORDER BY id", (company,)
+    )
     return web.as_json([lists.webhook(r) for r in rows])
 
 

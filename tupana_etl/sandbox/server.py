@@ -68,7 +68,7 @@ def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY)
 
 
 def serve(database: Path, world: World, *, port: int, key: str = DEMO_KEY) -> None:
-    """Serves in the foreground until Ctrl-C."""
+    """Serves in the foreground until Ctrl-C, which is raised again once all is closed."""
     build(world, database)
     with _bound(port) as listener, closing(store.connect(database)) as connection:
         _server(Context(connection, world, key)).run(sockets=[listener])

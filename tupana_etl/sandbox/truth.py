@@ -16,12 +16,7 @@ from typing import Any
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.sandbox import books, store
 from tupana_etl.sandbox.lists import CESSIONS, SCHEDULES, opaque
-from tupana_etl.sandbox.model import (
-    ACKNOWLEDGE_CODES,
-    CLAIM_CODES,
-    EVENT_NAMES,
-    TRACED_TYPES,
-)
+from tupana_etl.sandbox.model import ACKNOWLEDGE_CODES, CLAIM_CODES, EVENT_NAMES, TRACED_TYPES
 
 Row = dict[str, Any]
 
@@ -193,11 +188,7 @@ def _cessions(connection: sqlite3.Connection) -> Iterator[Row]:
     for r in connection.execute(f"{CESSIONS} ORDER BY c.id"):
         for company, side in ((r["sender_id"], "issued"), (r["receiver_id"], "received")):
             if company in own:
-                yield {
-                    "master_entity_id": str(company),
-                    "document_type": side,
-                    **_cession(r),
-                }
+                yield {"master_entity_id": str(company), "document_type": side, **_cession(r)}
 
 
 def _cession(r: sqlite3.Row) -> Row:

@@ -66,7 +66,7 @@ def _populate(
     days = dates.days(content.today, world.months)
     cast = Cast(own, others, people, factors, content.today)
     base = _base(rng, world.documents - sum(note_count.values()), days, cast)
-    fates.unhappy(rng, base, content.today)
+    fates.unhappy(rng, base, cast)
     folios = Folios(rng)
     own_ruts = {e.rut for e in own}
     _number(base, folios, own_ruts)

@@ -45,12 +45,12 @@ def find_models(root: Path | None = None) -> list[Model]:
         raise ModelError(f"{folder}: no SQL models here; is the package installed whole?")
     with duckdb.connect() as con:
         models = {m.name: m for m in (_read(con, path) for path in paths)}
-    graph = {name: [d for d in m.depends_on if d in models] for name, m in models.items()}
     for model in models.values():
-        unknown = [d for d in model.depends_on if d.split(".")[0] in SCHEMAS and d not in models]
-        if unknown:
-            line, column = _position(model.sql, model.sql.find(unknown[0]))
-            raise ModelError(f"{model.path}:{line}:{column}: no model makes {unknown[0]}.")
+        for name in model.depends_on:
+            if name.startswith(SCHEMAS) and name not in models:
+                line, column = _position(model.sql, model.sql.find(name))
+                raise ModelError(f"{model.path}:{line}:{column}: no model makes {name}.")
+    graph = {name: [d for d in m.depends_on if d in models] for name, m in models.items()}
     try:
         return [models[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:
@@ -89,9 +89,7 @@ def _header(sql: str, path: Path) -> tuple[str, dict[str, str]]:
         else:
             description.append(text)
     if not description or not columns:
-        raise ModelError(
-            f"{path}:1:1: the file must begin with a description and `-- column: …` lines."
-        )
+        raise ModelError(f"{path}:1:1: a description and `-- column: …` lines must come first.")
     return " ".join(description), columns
 
 
@@ -137,8 +135,8 @@ def _position(sql: str, offset: int) -> tuple[int, int]:
 def located(path: Path, sql: str, error: duckdb.Error, *, lines_before: int) -> ModelError:
     """DuckDB's error as ours: its LINE and caret become the file's line and column.
 
-    DuckDB shows a long line cut at both ends, so the column is where the shown text stands
-    in the file's line. Without a position the statement's first line is named.
+    A long line is shown cut at both ends: the column is where that text stands in the file.
+    Without a position the statement's first line is named.
     """
     text = str(error)
     sentence = " ".join(text.split("\n\nLINE", maxsplit=1)[0].split()).rstrip(".")

@@ -48,22 +48,20 @@ def run_models(
     which decides tacit acceptance (default: now for today, the day's last instant for any
     other day). Both only move the calendar: the rows are always the current ones.
     ``home_is_sandbox`` lets sandbox documents in. Sets the session's TimeZone to Santiago's.
-    Inside a caller's transaction it neither begins nor commits one.
+    The connection must not be inside a transaction.
     """
     models = find_models(root)
     _set_calendar(con, as_of, now)
     con.execute(f"SET VARIABLE home_is_sandbox = {home_is_sandbox}")
-    owner = _begin(con)
+    con.begin()
     try:
         for schema in sorted({m.schema for m in models}):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         runs = [_run(con, model) for model in models]
     except BaseException:
-        if owner:
-            con.rollback()
+        con.rollback()
         raise
-    if owner:
-        con.commit()
+    con.commit()
     return runs
 
 
@@ -78,15 +76,6 @@ def _set_calendar(con: duckdb.DuckDBPyConnection, as_of: date | None, now: datet
     con.execute(f"SET VARIABLE as_of = DATE '{day.isoformat()}'")
     stamp = moment.astimezone(UTC).isoformat()
     con.execute(f"SET VARIABLE as_of_time = TIMESTAMPTZ '{stamp}'")
-
-
-def _begin(con: duckdb.DuckDBPyConnection) -> bool:
-    """True when the transaction is ours to end."""
-    try:
-        con.begin()
-    except duckdb.TransactionException:
-        return False
-    return True
 
 
 def _run(con: duckdb.DuckDBPyConnection, model: Model) -> ModelRun:

@@ -9,26 +9,33 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from tupana_etl.errors import DataError
 from tupana_etl.lake.segments import sync_folder
-from tupana_etl.streams import STREAMS
+from tupana_etl.streams import STREAMS, Stream
 
 
 def check_publishable(con: duckdb.DuckDBPyConnection) -> None:
     """Raises DataError when a key stands twice: wrong data is not published."""
     for stream in STREAMS.values():
-        key = ", ".join(f'"{name}"' for name in stream.key)
-        doubled = con.execute(
-            f"SELECT {key} FROM raw.{stream.name} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
-        ).fetchone()
+        doubled = doubled_key(con, stream)
         if doubled:
             raise DataError(
                 f"raw.{stream.name} holds the key {doubled} twice, so nothing was published; "
                 "analytics.duckdb is still the last good one. Run `tupana marts --rebuild`."
             )
+
+
+def doubled_key(con: duckdb.DuckDBPyConnection, stream: Stream) -> tuple[Any, ...] | None:
+    """A key that stands in more than one current row of the stream, or None."""
+    key = ", ".join(f'"{name}"' for name in stream.key)
+    found: tuple[Any, ...] | None = con.execute(
+        f"SELECT {key} FROM raw.{stream.name} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+    ).fetchone()
+    return found
 
 
 def publish(warehouse: Path, target: Path) -> Path:

@@ -1,0 +1,151 @@
+"""A sandbox, a home that syncs with it, and the comparison of one with the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from tupana_etl.columns import Kind
+from tupana_etl.pipeline import SyncResult, sync
+from tupana_etl.sandbox.server import DEMO_KEY, World, running
+from tupana_etl.settings import Settings
+from tupana_etl.streams import STREAMS
+
+TODAY = date(2026, 11, 20)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running sandbox and a home of its own."""
+
+    url: str
+    settings: Settings
+
+    def sync(self, *streams: str, **options: Any) -> SyncResult:
+        return sync(self.settings, streams, **options)
+
+    def admin(self, action: str, **body: Any) -> Any:
+        answer = httpx.post(
+            f"{self.url.removesuffix('/v1')}/_admin/{action}", json=body, headers=_KEY
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def truth(self, stream: str) -> list[dict[str, Any]]:
+        answer = httpx.get(
+            f"{self.url.removesuffix('/v1')}/_admin/truth/{stream}", headers=_KEY, timeout=60
+        )
+        rows: list[dict[str, Any]] = answer.json()["rows"]
+        return rows
+
+    def stats(self) -> dict[str, Any]:
+        answer = httpx.get(f"{self.url.removesuffix('/v1')}/_admin/stats", headers=_KEY)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.settings.analytics), read_only=True) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            return con.execute(sql).fetchall()
+
+    def with_settings(self, **changes: Any) -> Site:
+        return replace(self, settings=replace(self.settings, **changes))
+
+
+_KEY = {"Authorization": f"Api-Key {DEMO_KEY}"}
+
+
+@contextmanager
+def site(folder: Path, **world: Any) -> Iterator[Site]:
+    """A sandbox with a world of its own, and an empty home, below ``folder``."""
+    settings = {"documents": 200, "today": TODAY, **world}
+    with running(folder / "world.sqlite", World(**settings)) as url:
+        yield Site(url, Settings(api_key=DEMO_KEY, base_url=url, home=folder / "home"))
+
+
+Change = Callable[[Request, Any], tuple[int, Any]]
+"""Gets a request and the JSON that answers it; gives the status and JSON to send on."""
+
+
+@contextmanager
+def tampered(here: Site, change: Change) -> Iterator[Site]:
+    """The same site behind a proxy that changes answers on their way."""
+    upstream = httpx.AsyncClient(base_url=here.url.removesuffix("/v1"), timeout=30)
+
+    async def forward(request: Request) -> JSONResponse:
+        answer = await upstream.get(request.url.path, params=request.query_params, headers=_KEY)
+        if answer.is_error:
+            return JSONResponse(answer.json(), answer.status_code)
+        status, body = change(request, answer.json())
+        return JSONResponse(body, status)
+
+    app = Starlette(routes=[Route("/{path:path}", forward)])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield here.with_settings(base_url=f"http://127.0.0.1:{port}/v1")
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def differences(here: Site) -> dict[str, list[Any]]:
+    """Per stream, rows of the truth that the tables lack and the other way round."""
+    found: dict[str, list[Any]] = {}
+    for name in STREAMS:
+        truth = here.truth(name)
+        if not truth:
+            count = here.query(f"SELECT count(*) FROM raw.{name}")[0][0]
+            found |= {name: [f"{count} rows, none true"]} if count else {}
+            continue
+        columns = list(truth[0])
+        names = ", ".join(f'"{c}"' for c in columns)
+        ours = here.query(f"SELECT {names} FROM raw.{name} WHERE _deleted_at IS NULL")
+        true = sorted((tuple(_exact(name, c, r[c]) for c in columns) for r in truth), key=repr)
+        mine = sorted(
+            (tuple(_exact(name, c, v) for c, v in zip(columns, row, strict=True)) for row in ours),
+            key=repr,
+        )
+        if true != mine:
+            found[name] = [*(set(true) - set(mine)), "|", *(set(mine) - set(true))][:4]
+    return found
+
+
+def _exact(stream: str, column: str, value: Any) -> Any:
+    if value is None:
+        return None
+    match STREAMS[stream].by_name[column].kind:
+        case Kind.MONEY | Kind.QUANTITY:
+            return Decimal(str(value)).normalize()
+        case Kind.TIME:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+            return moment.astimezone(UTC)
+        case Kind.DATE:
+            return date.fromisoformat(value) if isinstance(value, str) else value
+        case Kind.INT:
+            return int(value)
+    return value
+
+
+def versions(here: Site) -> dict[str, int]:
+    """Rows of every history table: grows exactly by what changed."""
+    return {name: here.query(f"SELECT count(*) FROM history.{name}")[0][0] for name in STREAMS}

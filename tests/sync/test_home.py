@@ -1,0 +1,146 @@
+"""One account, one run at a time, private, nothing left behind; errors say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tupana_etl import home
+from tupana_etl.errors import (
+    AuthError,
+    ConfigError,
+    LakeCorrupt,
+    LockHeld,
+    NetworkError,
+    OriginError,
+)
+from tupana_etl.pipeline import rebuild_marts, sync
+
+from .helpers import Site, differences, site
+
+
+def test_files_are_private_and_nothing_half_written_stays(tmp_path: Path) -> None:
+    with site(tmp_path, documents=80) as here:
+        here.sync()
+    for path in (here.settings.home, *here.settings.home.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+        assert not path.name.endswith((".tmp", ".wal")), path
+
+
+@pytest.mark.parametrize(("key", "error"), [("wrong", AuthError), ("", ConfigError)])
+def test_a_bad_key_writes_nothing(tmp_path: Path, key: str, error: type[Exception]) -> None:
+    with site(tmp_path, documents=20) as here, pytest.raises(error):
+        here.with_settings(api_key=key).sync()
+    assert not here.settings.analytics.exists()
+
+
+def test_no_network_is_one_sentence(tmp_path: Path) -> None:
+    with site(tmp_path, documents=20) as here:
+        pass
+    with pytest.raises(NetworkError):
+        here.sync()
+
+
+def test_an_unknown_stream_names_the_known_ones(tmp_path: Path) -> None:
+    with (
+        site(tmp_path, documents=20) as here,
+        pytest.raises(ConfigError, match=r"invoices.*documents"),
+    ):
+        here.sync("invoices")
+
+
+def test_another_account_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with site(tmp_path / "a", documents=20, seed=1) as a:
+        a.sync()
+    with site(tmp_path / "b", documents=20, seed=99) as b:
+        mixed = replace(b.settings, home=a.settings.home)
+        with pytest.raises(OriginError):
+            sync(mixed)
+
+
+def test_two_runs_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    with site(tmp_path, documents=120) as here:
+        results: list[bool] = []
+        runs = [
+            threading.Thread(target=lambda: results.append(here.sync().complete)) for _ in range(2)
+        ]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        assert results == [True, True]
+        assert differences(here) == {}
+
+
+def test_a_held_home_is_named(tmp_path: Path) -> None:
+    with (
+        site(tmp_path, documents=20) as here,
+        home.lock(here.settings.home, 0),
+        pytest.raises(LockHeld, match="process"),
+    ):
+        here.sync(wait=0)
+
+
+def test_a_reader_blocks_nobody(tmp_path: Path) -> None:
+    with site(tmp_path, documents=60) as here:
+        here.sync()
+        import duckdb
+
+        with duckdb.connect(str(here.settings.analytics), read_only=True) as reader:
+            before = reader.execute("SELECT count(*) FROM raw.syncs").fetchall()
+            here.sync()
+            assert reader.execute("SELECT count(*) FROM raw.syncs").fetchall() == before
+        assert here.query("SELECT count(*) FROM raw.syncs") == [(2,)]
+
+
+def test_a_sync_works_where_a_loop_is_running(tmp_path: Path) -> None:
+    async def notebook(here: Site) -> bool:
+        return here.sync("sync_status").complete
+
+    with site(tmp_path, documents=20) as here:
+        assert asyncio.run(notebook(here))
+
+
+def test_a_damaged_segment_is_named(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+        here.sync()
+    segment = next((here.settings.lake / "documents").rglob("*.parquet"))
+    segment.write_bytes(b"PAR1")
+    with pytest.raises(LakeCorrupt, match=segment.name):
+        rebuild_marts(here.settings, from_lake=True)
+    assert here.query("SELECT count(*) > 0 FROM raw.documents") == [(True,)]
+
+
+def test_a_torn_last_line_of_the_manifest_is_forgotten(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+        here.sync()
+        with (here.settings.lake / "manifest.jsonl").open("ab") as manifest:
+            manifest.write(b'{"kind": "window", "run": "x')
+        assert here.sync().complete
+        assert differences(here) == {}
+
+
+def test_marts_without_data_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        site(tmp_path, documents=20) as here,
+        pytest.raises(ConfigError, match="tupana sync"),
+    ):
+        rebuild_marts(here.settings)
+
+
+def test_one_company_or_one_stream_only(tmp_path: Path) -> None:
+    with site(tmp_path, documents=60) as here:
+        rut = here.truth("master_entities")[0]["tax_id"]
+        result = here.sync("document_lines", entity=rut)
+        assert {(r.stream, r.entity) for r in result.streams} == {("documents", rut)}
+        wrong = rut[:-1] + ("1" if rut[-1] != "1" else "2")
+        with pytest.raises(ConfigError, match="check digit"):
+            here.sync(entity=wrong)
