@@ -77,7 +77,7 @@ class Answer:
 
 @contextmanager
 def answer(
-    query: str, settings: Settings | None = None, *, params: Sequence[Any] = ()
+    query: str, settings: Settings | None = None, *, params: Sequence[Any] | dict[str, Any] = ()
 ) -> Iterator[Answer]:
     """The answer of one SQL text, readable while the block is open.
 
@@ -85,7 +85,7 @@ def answer(
     fetched; a full disk stays an OSError, and Ctrl-C stays Ctrl-C.
     """
     with connect(settings) as con, plain_errors():
-        con.execute(query, list(params) or None)
+        con.execute(query, params or None)
         described = con.description or []
         yield Answer(
             [str(column[0]) for column in described],

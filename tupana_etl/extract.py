@@ -13,18 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from tupana_etl.api.client import Client
-from tupana_etl.api.pages import Page, parse_page
+from tupana_etl.api.pages import Page
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, NotFound
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.window import WindowWriter
-from tupana_etl.reading import PAGE_SIZE, OnRows, Reading, Stale
+from tupana_etl.listing import ask_page
+from tupana_etl.reading import OnRows, Reading
 from tupana_etl.streams import Stream
+from tupana_etl.warehouse.known import Known
 from tupana_etl.windows import WINDOW_ROWS, Window
 
 TRIES = 3
 """Times a torn window is read before it is called incomplete."""
+
+LOOKS = 200
+"""Details of open documents read again per company and run, at least."""
+
+KEPT_DEPTH = 3
+"""First pages are kept for the reading up to this many cuts: more would fill the memory."""
 
 
 @dataclass
@@ -34,11 +42,14 @@ class Extraction:
     client: Client
     lake: Path
     manifest: Manifest
+    known: Known
     run_id: str
-    stale: Stale
     on_rows: OnRows
-    decoders: dict[str, Decoder] = field(default_factory=dict)
+    runs: int = 1
+    """Runs a week: how often older things come round."""
     windows: int = 0
+    decoders: dict[str, Decoder] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
 
     def decoder(self, stream: Stream) -> Decoder:
         return self.decoders.setdefault(stream.name, Decoder(stream))
@@ -48,61 +59,79 @@ class Extraction:
         self.windows += 1
         return self.windows
 
+    def grant_looks(self, company: str, wanted: int) -> int:
+        """How many open documents of a company may be looked at again."""
+        left = self.looks.setdefault(company, LOOKS)
+        granted = min(wanted, max(left, -(-wanted // self.runs)))
+        self.looks[company] = max(left - granted, 0)
+        return granted
+
 
 async def cut(
-    run: Extraction, window: Window, today: date
+    run: Extraction, window: Window, today: date, depth: int = 0
 ) -> list[tuple[Window, Page | ApiError | None]]:
     """The window, cut in two until each part is small, with the first page of each.
 
     A part whose first page could not be read comes with its error.
     """
-    if not window.stream.paged:
+    if not window.stream.paged or window.undated:
         return [(window, None)]
     try:
-        page = await first_page(run.client, window)
+        page = await ask_page(run.client, window)
     except AuthError:
         raise
     except ApiError as error:
         return [(window, error)]
-    halves = window.halves(today) if (page.count or 0) > WINDOW_ROWS else None
+    big = (page.count or 0) > WINDOW_ROWS and window.by_server
+    halves = window.halves(today) if big else None
     if halves is None:
         run.on_rows(window.stream.name, page.count or 0, 0)
-        return [(window, page)]
-    older, newer = await asyncio.gather(*(cut(run, half, today) for half in halves))
+        return [(window, page if depth <= KEPT_DEPTH else None)]
+    older, newer = await asyncio.gather(*(cut(run, h, today, depth + 1) for h in halves))
     return [*older, *newer]
 
 
-async def first_page(client: Client, window: Window) -> Page:
-    """Page 1 of a paged window: its count says how large the window is."""
-    asked = {**window.params, "page_size": str(PAGE_SIZE), "page": "1"}
-    return parse_page(await client.get(window.stream.path, asked, company=window.rut), 1)
-
-
-async def extract(run: Extraction, window: Window, first: Page | ApiError | None) -> Entry:
+async def extract(
+    run: Extraction, window: Window, first: Page | ApiError | None, undated: int = 0
+) -> Entry:
     """Reads and commits a window; raises only what stops the run (AuthError, the disk).
 
     A refused company, a server that gave up or a list that kept changing is committed as
-    incomplete, with the reason and without rows: the next run reads it again.
+    incomplete, with the reason and without rows: the next run reads it again. ``undated``
+    is how many rows a window without dates must find.
     """
     if isinstance(first, ApiError):
-        return _commit(run, window, None, {}, _reason(window, first))
+        return commit(run, window, reason=_reason(window, first))
+    torn: str | None = None
     for attempt in range(1, TRIES + 1):
         number = run.next_number()
         writer = WindowWriter(run.lake, run.run_id, number, window.stream)
         call = f"{run.run_id}/{number}"
-        reading = Reading(run.client, window, run.decoder(window.stream), writer, call)
+        reading = Reading(
+            run.client,
+            run.known,
+            window,
+            decoder=run.decoder(window.stream),
+            writer=writer,
+            call=call,
+        )
         try:
-            torn = await reading.read(first if attempt == 1 else None, run.stale, run.on_rows)
+            torn, missing = await reading.read(
+                first if attempt == 1 else None,
+                undated,
+                lambda wanted: run.grant_looks(window.rut or "", wanted),
+                run.on_rows,
+            )
             if torn is None:
                 segments = await asyncio.to_thread(writer.close)
-                return _commit(run, window, reading, segments, reading.missing)
+                return commit(run, window, reading, segments, reason=missing)
         except AuthError:
             raise
         except ApiError as error:
-            return _commit(run, window, reading, {}, _reason(window, error))
+            return commit(run, window, reason=_reason(window, error), requests=len(reading.calls))
         finally:
             writer.abandon()
-    return _commit(run, window, reading, {}, f"kept changing while it was read: {torn}")
+    return commit(run, window, reason=f"kept changing while it was read: {torn}")
 
 
 def _reason(window: Window, error: ApiError) -> str | None:
@@ -112,28 +141,40 @@ def _reason(window: Window, error: ApiError) -> str | None:
     return str(error)
 
 
-def _commit(
+def commit(
     run: Extraction,
     window: Window,
-    reading: Reading | None,
-    segments: dict[str, Any],
-    reason: str | None,
+    reading: Reading | None = None,
+    segments: dict[str, Any] | None = None,
+    *,
+    reason: str | None = None,
+    requests: int = 1,
 ) -> Entry:
-    return run.manifest.append(
-        "window",
-        {
-            "run": run.run_id,
-            "number": run.windows,  # an upper bound is enough to go on from after a crash
-            **window.described,
-            "started_at": (reading.started_at if reading else utcnow()).isoformat(),
-            "expected": reading and reading.expected,
-            "seen": reading.seen if reading and segments else 0,
-            "rejected": reading.rejected if reading and segments else 0,
-            "requests": len(reading.calls) if reading else 1,
-            "complete": reason is None,
-            "reason": reason,
-            "read_at": utcnow().isoformat(),
-            "calls": reading.calls if reading else [],
-            "segments": segments,
-        },
-    )
+    """Appends the window to the manifest; complete when there is no reason against it."""
+    now = utcnow().isoformat()
+    body: dict[str, Any] = {
+        "run": run.run_id,
+        "number": run.windows,  # an upper bound is enough to go on from after a crash
+        **window.described,
+        "started_at": now,
+        "read_at": now,
+        "expected": None,
+        "seen": 0,
+        "rejected": 0,
+        "requests": requests,
+        "requests_saved": 0,
+        "complete": reason is None,
+        "reason": reason,
+        "details": [],
+        "missing": [],
+        "calls": [],
+        "segments": segments or {},
+    }
+    if reading is not None:
+        names = ("expected", "seen", "rejected", "requests_saved", "details", "missing", "calls")
+        body |= {name: getattr(reading, name) for name in names}
+        body |= {
+            "requests": len(reading.calls),
+            "started_at": reading.started_at.isoformat(),
+        }
+    return run.manifest.append("window", body)

@@ -10,14 +10,15 @@ from typing import Any
 
 from tupana_etl import domain, home
 from tupana_etl.api.client import Client
-from tupana_etl.api.pages import Page
 from tupana_etl.api.reads import Company, companies, resolve
-from tupana_etl.errors import ApiError, ConfigError
-from tupana_etl.extract import Extraction, cut, extract
+from tupana_etl.dated import Listing, filters_dates, read_by_dates, read_undivided
+from tupana_etl.errors import ConfigError
+from tupana_etl.extract import Extraction, extract
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.reading import OnRows, Stale
+from tupana_etl.reading import OnRows
 from tupana_etl.settings import Settings
 from tupana_etl.streams import Stream
+from tupana_etl.warehouse.known import Known
 from tupana_etl.windows import Window, months_before, slices
 
 HISTORY_MONTHS = 24
@@ -25,8 +26,6 @@ HISTORY_MONTHS = 24
 
 RESUMABLE = timedelta(hours=24)
 """An interrupted run older than this is begun anew: what it read has aged."""
-
-Part = tuple[Window, Page | ApiError | None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Taken:
     entries: list[Entry] = field(default_factory=list)
     unknown_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     requests: int = 0
+    hidden: list[str] = field(default_factory=list)
+    """RUTs of companies once read that the key no longer shows; they were tried all the same."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Begun:
     done: list[Entry]
 
 
-async def take_in(order: Order, manifest: Manifest, stale: Stale, on_rows: OnRows) -> Taken:
+async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRows) -> Taken:
     """Reads every due window and commits it. Windows that fail are committed as incomplete.
 
     Raises AuthError, OriginError, ConfigError and what :func:`companies` raises before
@@ -67,24 +68,26 @@ async def take_in(order: Order, manifest: Manifest, stale: Stale, on_rows: OnRow
     """
     settings, today = order.settings, domain.today()
     async with Client(settings) as client:
-        home.check_origin(settings, [c.rut for c in await companies(client)])
+        visible = await companies(client)
+        home.check_origin(settings, [c.rut for c in visible])
         chosen = await _companies(order, client)
+        hidden = [] if _narrowed(order) else _hidden(known, visible)
         begun = _begin(order, manifest, today)
         work = Extraction(
             client,
             settings.lake,
             manifest,
+            known,
             begun.run_id,
-            stale,
             on_rows,
+            runs=known.runs_last_week(),
             windows=max((e.body["number"] for e in begun.done), default=0),
         )
-        due = [w for s in order.streams for w in slices(s, chosen, begun.start, today)]
-        read = await _read(work, due, _skip(begun.done), today)
+        read = await _read(work, order, [*chosen, *hidden], begun, today)
         entries = [*begun.done, *read]
         _end(manifest, begun.run_id, entries, client.requests)
         unknown = {name: d.unknown for name, d in work.decoders.items() if d.unknown}
-        return Taken(begun.run_id, entries, unknown, client.requests)
+        return Taken(begun.run_id, entries, unknown, client.requests, [c.rut for c in hidden])
 
 
 async def _companies(order: Order, client: Client) -> list[Company]:
@@ -98,26 +101,41 @@ async def _companies(order: Order, client: Client) -> list[Company]:
     return chosen
 
 
+def _narrowed(order: Order) -> bool:
+    return bool(order.entity or order.settings.entities)
+
+
+def _hidden(known: Known, visible: list[Company]) -> list[Company]:
+    """Companies that were read before and are no longer shown: an expired credential hides
+    one, and what it had must not be forgotten in silence."""
+    shown = {company.id for company in visible}
+    return [Company(i, rut, "") for i, rut in known.companies().items() if i not in shown]
+
+
 async def _read(
-    work: Extraction, due: list[Window], skip: Callable[[Window], bool], today: date
+    work: Extraction, order: Order, chosen: list[Company], begun: _Begun, today: date
 ) -> list[Entry]:
-    """Newest work first: the parts of a window just cut go before other windows, so that
-    only a few first pages wait in memory."""
-    waiting: list[Window | Part] = [w for w in reversed(due) if not skip(w)]
+    gate = asyncio.Semaphore(work.client.max_concurrency)
+    skip = _skip(begun.done)
+    due = [w for s in order.streams for w in slices(s, chosen, begun.start, today)]
+    dated = [w for w in due if "window" in w.stream.slices]
+    by_dates = await filters_dates(work, dated)
     entries: list[Entry] = []
 
-    async def worker() -> None:
-        while waiting:
-            item = waiting.pop()
-            if isinstance(item, Window):
-                parts = await cut(work, item, today)
-                waiting.extend(part for part in reversed(parts) if not skip(part[0]))
-            else:
-                entries.append(await extract(work, *item))
+    async def plain(window: Window) -> None:
+        async with gate:
+            entries.append(await extract(work, window, None))
+
+    async def listing(window: Window) -> None:
+        one = Listing(work, window, begun.start, today, order.full, skip, gate)
+        entries.extend(await (read_by_dates(one) if by_dates else read_undivided(one)))
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(work.client.max_concurrency):
-            group.create_task(worker())
+        for window in due:
+            if window in dated:
+                group.create_task(listing(window))
+            elif not skip(window):
+                group.create_task(plain(window))
     return entries
 
 
@@ -152,7 +170,7 @@ def _skip(done: Iterable[Entry]) -> Callable[[Window], bool]:
 
 
 def _identity(body: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("stream", "company", "direction", "date_from", "date_to", "period")
+    names = ("stream", "company", "direction", "date_from", "date_to", "period", "undated")
     return tuple(body[name] for name in names)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from tupana_etl import home
@@ -27,8 +26,9 @@ from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
 from tupana_etl.warehouse.database import Connection, writer
-from tupana_etl.warehouse.known import stale_details
+from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.models import ModelRun, run_models
+from tupana_etl.warehouse.progress import deleted_in
 from tupana_etl.warehouse.publish import check_publishable, publish
 
 T = TypeVar("T")
@@ -64,8 +64,12 @@ class SyncResult:
     models: list[ModelRun] = field(default_factory=list)
     unknown_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Per stream, keys the API sent that no declaration names: kept in ``_extra``."""
+    hidden: tuple[str, ...] = ()
+    """RUTs of companies once read that the key no longer shows; they were tried all the same."""
     requests: int = 0
     """Requests sent, retries included."""
+    requests_saved: int = 0
+    """Requests not needed because events came with the lists."""
     seconds: float = 0.0
 
     @property
@@ -103,7 +107,7 @@ def sync(
             manifest.open_for_append()
             remove_temporaries(settings.lake)
             apply(con, manifest)
-            taken = run_async(take_in(order, manifest, partial(stale_details, con), on_rows))
+            taken = run_async(take_in(order, manifest, Known(con), on_rows))
             apply(con, manifest)
             models = _build(con, settings) if marts else []
             results = _results(con, taken)
@@ -115,7 +119,9 @@ def sync(
         streams=results,
         models=models,
         unknown_fields=taken.unknown_fields,
+        hidden=tuple(taken.hidden),
         requests=taken.requests,
+        requests_saved=sum(e.body["requests_saved"] for e in taken.entries),
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -209,21 +215,24 @@ def _results(con: Connection, taken: Taken) -> list[StreamResult]:
         [taken.run_id],
     ).fetchall()
     versions = {(stream, company): (int(n), int(c)) for stream, company, n, c in counted}
+    deleted = deleted_in(con, taken.run_id)
     by_slice: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in taken.entries:
         b = entry.body
         by_slice.setdefault((b["stream"], b["company"] or "", b["rut"] or ""), []).append(entry)
     order = list(STREAMS)
-    return [
-        _result(stream, rut, [e.body for e in entries], *versions.get((stream, company), (0, 0)))
-        for (stream, company, rut), entries in sorted(
-            by_slice.items(), key=lambda item: (order.index(item[0][0]), item[0][2])
-        )
-    ]
+    results = []
+    for (stream, company, rut), entries in sorted(
+        by_slice.items(), key=lambda item: (order.index(item[0][0]), item[0][2])
+    ):
+        new, changed = versions.get((stream, company), (0, 0))
+        counts = {"new": new, "changed": changed, "deleted": deleted.get((stream, company), 0)}
+        results.append(_result(stream, rut, [e.body for e in entries], counts))
+    return results
 
 
 def _result(
-    stream: str, rut: str, windows: list[dict[str, Any]], new: int, changed: int
+    stream: str, rut: str, windows: list[dict[str, Any]], counts: dict[str, int]
 ) -> StreamResult:
     begun = min(datetime.fromisoformat(w["started_at"]) for w in windows)
     ended = max(datetime.fromisoformat(w["read_at"]) for w in windows)
@@ -231,9 +240,9 @@ def _result(
         stream=stream,
         entity=rut,
         seen=sum(w["seen"] for w in windows),
-        new=new,
-        changed=changed,
-        deleted=0,
+        new=counts["new"],
+        changed=counts["changed"],
+        deleted=counts["deleted"],
         rejected=sum(w["rejected"] for w in windows),
         requests=sum(w["requests"] for w in windows),
         seconds=round((ended - begun).total_seconds(), 3),

@@ -1,4 +1,4 @@
-"""One reading of one window: its pages, then the details its rows lack."""
+"""One reading of one window: its pages, the details its rows lack, what is missing from it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tupana_etl.api.client import Client, Reply
-from tupana_etl.api.pages import Page, PageFacts, parse_page, read_pages, torn
+from tupana_etl.api.pages import Page, PageFacts, torn
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.arrow.detail import with_lists, xml_needed
 from tupana_etl.arrow.rows import Reject
 from tupana_etl.domain import utcnow
-from tupana_etl.errors import ApiError, AuthError, DataError, ServerError
+from tupana_etl.errors import ApiError, AuthError, DataError
 from tupana_etl.lake.window import WindowWriter
-from tupana_etl.streams import Rows, Stream, children
+from tupana_etl.listing import pages_of, undated_pages
+from tupana_etl.streams import Stream, children
+from tupana_etl.warehouse.known import Known
+from tupana_etl.warehouse.scope import Scope
 from tupana_etl.windows import Window
 
-PAGE_SIZE = 100
+HOLD_ROWS = 5_000
+"""Rows compared with the warehouse at once, and held in memory until then."""
 
 DETAILS_AT_ONCE = 100
 """Details held in memory at once."""
 
-Stale = Callable[[Stream, pa.Table], Sequence[str]]
-"""Ids among list rows whose detail must be read: new rows, and rows that changed."""
+LOSS_SHARE, LOSS_ROWS = 0.05, 20
+"""A window that loses more than both at once is not believed."""
 
 OnRows = Callable[[str, int, int], None]
 """Told (stream, rows found to be read, rows read) as work becomes known and done."""
@@ -39,9 +42,17 @@ class Reading:
     """Reads a window into a writer and remembers what came."""
 
     def __init__(
-        self, client: Client, window: Window, decoder: Decoder, writer: WindowWriter, call: str
+        self,
+        client: Client,
+        known: Known,
+        window: Window,
+        *,
+        decoder: Decoder,
+        writer: WindowWriter,
+        call: str,
     ) -> None:
         self._client = client
+        self._known = known
         self._window = window
         self._stream = window.stream
         self._decoder = decoder
@@ -49,13 +60,22 @@ class Reading:
         self._call = call
         self._pages: list[PageFacts] = []
         self._ids: set[str] = set()
+        self._keys: list[pa.RecordBatch] = []
+        self._refused: list[str] = []
+        self._outside: set[int] = set()
         self._lean: list[pa.RecordBatch] = []
         self._rows = 0
-        self._unread = 0
+        self._listed = 0
         self.started_at = utcnow()
         self.calls: list[dict[str, Any]] = []
         """What was asked and came, for lineage."""
         self.rejected = 0
+        self.details: list[str] = []
+        """Ids whose detail was read."""
+        self.missing: list[Any] = []
+        """Keys of known rows of the window that did not come."""
+        self.requests_saved = 0
+        """Rows whose events came with the list: a request each, elsewhere."""
 
     @property
     def expected(self) -> int | None:
@@ -64,58 +84,93 @@ class Reading:
 
     @property
     def seen(self) -> int:
-        """Different rows that came, rejected ones included."""
-        return (len(self._ids) or self._rows) + self.rejected
+        """Different rows of the window that came, rejected ones included."""
+        return (len(self._ids) or self._listed) - len(self._outside) + self.rejected
 
-    @property
-    def missing(self) -> str | None:
-        """What a window that is not torn still lacks."""
-        return f"{self._unread} details could not be read" if self._unread else None
+    async def read(
+        self, first: Page | None, undated: int, looks: Callable[[int], int], on_rows: OnRows
+    ) -> tuple[str | None, str | None]:
+        """Why the pages do not fit together, and why a window that fits is still not whole.
 
-    async def read(self, first: Page | None, stale: Stale, on_rows: OnRows) -> str | None:
-        """None when the pages fit together, else why not. Raises ApiError."""
-        async with aclosing(self._listing(first)) as pages:
+        ``undated`` rows are looked for in a window of rows without a date; ``looks`` says
+        how many of so many details worth another look may be read. Raises ApiError.
+        """
+        async with aclosing(self._listing(first, undated)) as pages:
             async for page in pages:
                 self._pages.append(page.facts)
                 await self._take_page(page)
                 on_rows(self._stream.name, 0, page.size)
-        reason = torn(self._pages, self.seen if self._stream.paged else None)
-        if reason is None and self._lean:
-            await self._read_details(stale, on_rows)
-        return reason
+                if self._window.undated and self.seen >= undated:
+                    break
+        reason = self._torn(undated)
+        if reason is not None:
+            return reason, None
+        unread = await self._read_details(looks, on_rows) if self._lean else 0
+        await self._release()
+        lost = await self._look_for_missing()
+        return None, lost or (f"{unread} details could not be read" if unread else None)
 
-    async def _listing(self, first: Page | None) -> AsyncGenerator[Page, None]:
-        path, asked, rut = self._stream.path, self._window.params, self._window.rut
-        if self._stream.paged:
-            listing = read_pages(
-                self._client, path, asked, company=rut, page_size=PAGE_SIZE, first=first
-            )
-            async with aclosing(listing) as pages:
-                async for page in pages:
-                    yield page
-        else:
-            yield _one_page(self._stream, await self._client.get(path, asked, company=rut))
+    def _listing(self, first: Page | None, undated: int) -> AsyncGenerator[Page, None]:
+        if self._window.undated:
+            return undated_pages(self._client, self._window)
+        return pages_of(self._client, self._window, first)
+
+    def _torn(self, undated: int) -> str | None:
+        if self._window.undated:
+            found = self.seen
+            return None if found == undated else f"{found} of {undated} rows were found"
+        if self._window.by_server and self._outside:
+            return f"{len(self._outside)} rows came that were not asked for"
+        return torn(self._pages, len(self._ids) + self.rejected if self._stream.paged else None)
 
     async def _take_page(self, page: Page) -> None:
         call = self._record(page.reply, page)
         batch = await self._take(page.rows, call, page.reply.fetched_at)
         self.calls[-1]["rows"] = batch.num_rows
+        self._listed += batch.num_rows
         if self._stream.paged:
             self._ids.update(batch.column("id").to_pylist())
         if self._stream.detail and batch.num_rows:
+            names = batch.column("_absent")
+            self.requests_saved += pc.sum(
+                pc.invert(pc.match_substring(names, ",document_states,"))
+            ).as_py()
             lean = batch.filter(_is_lean(self._stream, batch))
             self._lean += [lean] if lean.num_rows else []
 
     async def _take(
         self, rows: bytes, call: str | dict[str, str], fetched_at: datetime, detail: bool = False
     ) -> pa.RecordBatch:
+        """Decodes and holds rows. Returns those that belong to the window."""
         decoded = await asyncio.to_thread(
             self._decoder.decode, rows, self._window.where, self._rows
         )
         self._rows += decoded.batch.num_rows
-        self.rejected += sum(r.stream == self._stream.name for r in decoded.rejects)
-        self._writer.write(decoded, call, fetched_at, is_detail=detail)
-        return decoded.batch
+        for reject in decoded.rejects:
+            if reject.stream == self._stream.name:
+                self.rejected += 1
+                self._refused += [reject.id] if reject.id else []
+        self._keys.append(decoded.batch.select(list(self._stream.key)))
+        self._writer.hold(decoded, call, fetched_at, is_detail=detail)
+        batch = decoded.batch
+        if not detail:
+            inside = _inside(self._window, batch)
+            if inside is not None:
+                self._outside.update(batch.filter(pc.invert(inside)).column("_row").to_pylist())
+                batch = batch.filter(inside)
+        if self._writer.holding >= HOLD_ROWS:
+            await self._release()
+        return batch
+
+    async def _release(self) -> None:
+        """Writes what differs from the warehouse, forgets the rest."""
+        if not self._writer.holding:
+            return
+        rows = await asyncio.to_thread(self._known.differing, self._stream, self._writer.held())
+        if self._outside:
+            outside = pa.array(sorted(self._outside), pa.int64())
+            rows = rows.filter(pc.invert(pc.is_in(rows, outside)))
+        await asyncio.to_thread(self._writer.release, rows)
 
     def _record(self, reply: Reply, page: Page | None) -> str:
         """Remembers a call; its name goes with every row it brought."""
@@ -135,25 +190,29 @@ class Reading:
         )
         return call
 
-    async def _read_details(self, stale: Stale, on_rows: OnRows) -> None:
-        ids = await asyncio.to_thread(stale, self._stream, pa.Table.from_batches(self._lean))
+    async def _read_details(self, looks: Callable[[int], int], on_rows: OnRows) -> int:
+        """Reads the details that are due. Returns how many could not be read."""
+        lean = pa.Table.from_batches(self._lean)
+        must, may = await asyncio.to_thread(self._known.stale_details, self._stream, lean)
+        ids = must + may[: looks(len(may))]
         on_rows(self._stream.name, len(ids), 0)
         for start in range(0, len(ids), DETAILS_AT_ONCE):
             some = ids[start : start + DETAILS_AT_ONCE]
-            replies = dict(zip(some, await self._details(some), strict=True))
+            replies = dict(zip(some, await self._replies(some), strict=True))
             read = {id_: reply for id_, reply in replies.items() if reply is not None}
-            self._unread += len(some) - len(read)
+            self.details += read
             if read:
                 calls = {id_: self._record(reply, None) for id_, reply in read.items()}
                 bodies = [await self._with_lists(i, r, calls[i]) for i, r in read.items()]
                 latest = max(reply.fetched_at for reply in read.values())
                 await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
             on_rows(self._stream.name, 0, len(some))
+        return len(ids) - len(self.details)
 
-    async def _details(self, ids: Sequence[str]) -> list[Reply | None]:
-        return list(await asyncio.gather(*(self._detail(id_) for id_ in ids)))
+    async def _replies(self, ids: Sequence[str]) -> list[Reply | None]:
+        return list(await asyncio.gather(*(self._reply(id_) for id_ in ids)))
 
-    async def _detail(self, id_: str) -> Reply | None:
+    async def _reply(self, id_: str) -> Reply | None:
         path = self._stream.detail.format(id=id_)
         try:
             return await self._client.get(path, company=self._window.rut, document=id_)
@@ -173,31 +232,38 @@ class Reading:
         except AuthError:
             raise
         except (DataError, ApiError) as error:
-            self._writer.reject([Reject("document_lines", id_, "xml", str(error), "null")], call)
+            reject = Reject("document_lines", id_, "xml", str(error), "null")
+            self._writer.reject([reject], call)
         return body
 
+    async def _look_for_missing(self) -> str | None:
+        """Notes known rows that did not come, or says why the reading is not believed."""
+        window = self._window
+        scope = Scope(self._stream, window.scope, window.date_from, window.date_to, window.undated)
+        seen = pa.Table.from_batches(self._keys) if self._keys else None
+        if seen is None:
+            return None
+        known, missing = await asyncio.to_thread(self._known.missing, scope, seen, self._refused)
+        lost = len(missing)
+        vanished = known and not self.seen and (self._stream.paged or known > LOSS_ROWS)
+        if vanished or (lost > LOSS_ROWS and lost > known * LOSS_SHARE):
+            return f"{lost} of {known} known rows did not come; they are kept until that is sure"
+        self.missing = missing
+        return None
 
-def _one_page(stream: Stream, reply: Reply) -> Page:
-    if stream.rows is Rows.RESULTS:
-        return parse_page(reply, 1)
-    try:
-        rows = _rows_of(stream, reply.body)
-    except msgspec.MsgspecError:
-        raise ServerError(
-            f"The answer of {stream.path} has not the shape the API promises.",
-            status=reply.status,
-            request_id=reply.request_id,
-        ) from None
-    return Page(rows, 1, None, None, False, 1, None, reply)
 
-
-def _rows_of(stream: Stream, body: bytes) -> bytes:
-    if stream.rows is Rows.OBJECT:
-        return b"[" + body + b"]"
-    outer = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    rows = msgspec.json.decode(outer.pop("types"), type=list[dict[str, msgspec.Raw]])
-    shared = {k: v for k, v in outer.items() if k in stream.by_name and k != "master_entity_id"}
-    return msgspec.json.encode([{**shared, **row} for row in rows])
+def _inside(window: Window, batch: pa.RecordBatch) -> pa.Array | None:
+    """Which rows the window asked for; None when it asked for all."""
+    if window.undated:
+        return batch.column("date_issued").is_null()
+    if window.date_from is None and window.date_to is None:
+        return None
+    days = batch.column("date_issued")
+    inside = pc.greater_equal(days, pa.scalar(window.date_from, pa.date32()))
+    if window.date_to is not None:
+        inside = pc.and_(inside, pc.less_equal(days, pa.scalar(window.date_to, pa.date32())))
+    # A server that filters shows no row without a date; one that does not shows them all.
+    return pc.fill_null(inside, not window.by_server)
 
 
 def _is_lean(stream: Stream, batch: pa.RecordBatch) -> pa.Array:

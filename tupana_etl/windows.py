@@ -30,6 +30,10 @@ class Window:
     date_from: date | None = None
     date_to: date | None = None
     period: str | None = None
+    undated: bool = False
+    """Only rows without an issue date; the API has no filter for them."""
+    by_server: bool = True
+    """False where the server ignores date filters: older rows are left out here."""
 
     @property
     def rut(self) -> str | None:
@@ -46,9 +50,9 @@ class Window:
             asked["master_entity_id"] = self.company.id
         if self.direction:
             asked["document_type"] = self.direction
-        if self.date_from:
+        if self.date_from and self.by_server:
             asked["issue_date_gte"] = self.date_from.isoformat()
-        if self.date_to:
+        if self.date_to and self.by_server:
             asked["issue_date_lte"] = self.date_to.isoformat()
         if self.period:
             asked["period"] = self.period
@@ -63,7 +67,12 @@ class Window:
         return {name: value for name, value in found.items() if value}
 
     @property
-    def described(self) -> dict[str, str | None]:
+    def scope(self) -> dict[str, str]:
+        """Columns and values that all rows of the window share."""
+        return self.where | ({"period": self.period} if self.period else {})
+
+    @property
+    def described(self) -> dict[str, str | bool | None]:
         """The window as the manifest names it."""
         return {
             "stream": self.stream.name,
@@ -73,6 +82,7 @@ class Window:
             "date_from": self.date_from.isoformat() if self.date_from else None,
             "date_to": self.date_to.isoformat() if self.date_to else None,
             "period": self.period,
+            "undated": self.undated,
             "label": self.label,
         }
 
@@ -80,6 +90,8 @@ class Window:
     def label(self) -> str:
         """The window in words, for people."""
         parts = [self.stream.name, self.rut, self.direction, self.period]
+        if self.undated:
+            parts.append("without a date")
         if self.date_from or self.date_to:
             parts.append(f"{self.date_from or '…'} to {self.date_to or 'now'}")
         return " ".join(p for p in parts if p)
@@ -101,16 +113,14 @@ class Window:
 
 
 def slices(stream: Stream, companies: list[Company], start: date, today: date) -> Iterator[Window]:
-    """Every slice of a stream, before windows are cut by content."""
+    """Every slice of a stream; those cut by date are open at both ends of time."""
     if "company" not in stream.slices:
         yield Window(stream)
         return
     for company in companies:
         if "direction" in stream.slices:
             for direction in DIRECTIONS:
-                window = Window(stream, company, direction)
-                dated = "window" in stream.slices
-                yield replace(window, date_from=start) if dated else window
+                yield Window(stream, company, direction)
         elif "period" in stream.slices:
             for period in months(start, today):
                 yield Window(stream, company, period=period)

@@ -9,7 +9,7 @@ WITH once AS (
     -- Cedente and debtor may both be ours: the same cession is then listed twice.
     SELECT
         id,
-        any_value(document_id ORDER BY document_type) AS document_id,
+        arg_min(document_id, document_type) AS document_id,
         max(ltrim(trim(document_folio), '0')) AS folio,
         max(document_date_issued) AS date_issued,
         max(supplier_rut) AS supplier_rut,

@@ -13,9 +13,14 @@
 WITH edges AS (
     SELECT
         e.note_key,
-        any_value(e.target_key ORDER BY e.position) AS target_key,
-        string_agg(e.reference_type || ' ' || e.reference_folio, ', ' ORDER BY e.position)
-            FILTER (e.problem = 'missing') AS missing,
+        -- A target that is not in the data stands as the note itself.
+        nullif(arg_min(e.target_key, e.position), e.note_key) AS target_key,
+        arg_min(e.reference_type || ' ' || e.reference_folio, e.position)
+            FILTER (e.problem = 'missing')
+        || if(
+            count(*) FILTER (e.problem = 'missing') > 1,
+            ' and ' || (count(*) FILTER (e.problem = 'missing') - 1) || ' more', ''
+        ) AS missing,
         bool_or(e.problem = 'currency') AS other_currency,
         bool_and(coalesce(e.reference_code = '2', false)) AS is_text,
         bool_and(coalesce(e.reference_code = '1', false)) AND count(*) = 1 AS annuls
@@ -28,7 +33,7 @@ notes AS (
     FROM edges AS e
     INNER JOIN staging.parties AS p ON e.note_key = p.doc_key
     INNER JOIN marts.documents AS d ON e.note_key = d.doc_key
-    LEFT JOIN staging.amounts AS t ON e.target_key = t.doc_key AND e.target_key <> e.note_key
+    LEFT JOIN staging.amounts AS t ON e.target_key = t.doc_key
 ),
 
 found AS (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,9 +90,11 @@ def tampered(here: Site, change: Change) -> Iterator[Site]:
 
     async def forward(request: Request) -> JSONResponse:
         answer = await upstream.get(request.url.path, params=request.query_params, headers=_KEY)
+        # Links in the answer name the server behind; a proxy that is one names itself.
+        text = answer.text.replace(here.url, f"{request.base_url}v1")
         if answer.is_error:
-            return JSONResponse(answer.json(), answer.status_code)
-        status, body = change(request, answer.json())
+            return JSONResponse(json.loads(text), answer.status_code)
+        status, body = change(request, json.loads(text))
         return JSONResponse(body, status)
 
     app = Starlette(routes=[Route("/{path:path}", forward)])

@@ -6,6 +6,7 @@ Nothing heavy is imported before it is known which command runs, so that ``--hel
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,12 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns its exit code: 0, 1, 2, 70 or 130 (see ``errors.py``)."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
+    output.prepare()
     try:
         args = build_parser().parse_args(words)
         _log_to_stderr(args.verbose)
-        command = import_module(f"tupana_etl.cli.{args.module}")
+        module = "overview" if args.version else args.module
+        command = import_module(f"tupana_etl.cli.{module}")
         code: int = command.run(args)
-    except SystemExit as end:  # --help and --version have printed what they had to
+    except SystemExit as end:  # --help has printed what it had to
         code = end.code if isinstance(end.code, int) else 2
     except BaseException as error:  # noqa: BLE001 - the last stop of every command
         code = failures.report(error, words, as_json=as_json)
@@ -32,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _log_to_stderr(verbose: int) -> None:
-    import logging  # noqa: PLC0415 - `tupana --help` needs none
-
     logging.basicConfig(
         stream=sys.stderr,
         level=(logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)],

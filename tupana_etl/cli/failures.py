@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-import tempfile
-import traceback
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from tupana_etl.cli import output
@@ -16,8 +13,6 @@ from tupana_etl.errors import ApiError, TupanaError
 
 INTERRUPTED = 130
 BUG = 70
-
-_SECRETS = ("TUPANA_API_KEY", "TUPANA_WEBHOOK_SECRET")
 
 _DISK = {
     errno.ENOSPC: "The disk is full",
@@ -48,9 +43,11 @@ def _told(error: BaseException, words: list[str]) -> tuple[dict[str, Any], int]:
     if isinstance(error, KeyboardInterrupt):
         message = "Interrupted; run the same command again, it goes on where it was."
         return {"kind": "Interrupted", "message": message}, INTERRUPTED
-    if isinstance(error, OSError) and error.errno in _DISK:
-        return {"kind": "DiskError", "message": _disk(error)}, 1
-    return _bug(error, words), BUG
+    if disk := _disk(error):
+        return {"kind": "DiskError", "message": disk}, 1
+    crash = import_module("tupana_etl.cli.crash")  # what only a bug needs
+    told: dict[str, Any] = crash.told(error, words)
+    return told, BUG
 
 
 def _of_ours(error: TupanaError) -> dict[str, Any]:
@@ -62,64 +59,27 @@ def _of_ours(error: TupanaError) -> dict[str, Any]:
     return told
 
 
-def _disk(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
-    cure = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "See to that"
-    return (
-        f"{_DISK[error.errno or 0]}{where}. {cure} and run the same command again: what was "
-        "committed is safe, and it goes on from there."
-    )
+def _disk(error: BaseException) -> str | None:
+    """What the machine refused, also when another error came of it (a failed rollback).
 
-
-def _bug(error: BaseException, words: list[str]) -> dict[str, Any]:
-    told = {"kind": type(error).__name__}
-    text = redacted("".join(traceback.format_exception(error)))
-    head = f"tupana {output.version()}, Python {sys.version}, {sys.platform}\n{words}\n\n"
-    file = _keep(redacted(head) + text)
-    if file is None:
-        told["message"] = f"This is a bug of ours ({told['kind']}), and nowhere to write it down."
-    else:
-        told["message"] = (
-            f"This is a bug of ours ({told['kind']}). What happened is in {file}: please send "
-            "it to the maintainers; keys are taken out of it."
-        )
-        told["file"] = str(file)
-    return told
-
-
-def _keep(text: str) -> Path | None:
-    """Writes the crash into the home, or beside other temporary files."""
-    name = f"crash-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.txt"
-    for folder in (Path(os.environ.get("TUPANA_HOME") or "tupana_home"), _temporary()):
-        try:
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError:
-            continue
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        return (folder / name).absolute()
+    DuckDB's errors carry the system's words and no number.
+    """
+    for each in _chain(error):
+        code = each.errno if isinstance(each, OSError) else None
+        if code not in _DISK and "duckdb" in type(each).__module__:
+            code = next((n for n in _DISK if os.strerror(n) in str(each)), None)
+        if code in _DISK:
+            where = getattr(each, "filename", None)
+            return (
+                f"{_DISK[code]}{f' ({where})' if where else ''}. See to that and run the same "
+                "command again: what was committed is safe, and it goes on from there."
+            )
     return None
 
 
-def _temporary() -> Path:
-    return Path(tempfile.gettempdir())
-
-
-def redacted(text: str) -> str:
-    """The text without the key and the webhook secrets of the environment and ``.env``."""
-    for secret in sorted(_secrets(), key=len, reverse=True):
-        text = text.replace(secret, "[secret]")
-    return text
-
-
-def _secrets() -> set[str]:
-    values = [os.environ.get(name, "") for name in _SECRETS]
-    try:
-        from dotenv import dotenv_values  # noqa: PLC0415 - only when something crashed
-
-        values += [dotenv_values(".env").get(name) or "" for name in _SECRETS]
-    except (ImportError, OSError, ValueError):
-        pass
-    parts = (part.strip() for value in values for part in value.split(","))
-    bare = (part.removeprefix("Api-Key ").strip() for part in parts)
-    return {part for part in bare if len(part) > 3}
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -35,7 +35,7 @@ class SegmentWriter:
         self._final = lake / path
         self._lake = lake
         self._temporary = self._final.with_name(f".{self._final.name}.tmp")
-        self._schema = schema
+        self.schema = schema
         self._waiting: list[pa.RecordBatch] = []
         self._rows_waiting = 0
         self._writer: pq.ParquetWriter | None = None
@@ -54,9 +54,9 @@ class SegmentWriter:
         if self._writer is None:
             make_private(self._final.parent, self._lake)
             self._writer = pq.ParquetWriter(
-                self._temporary, self._schema, compression="zstd", use_dictionary=True
+                self._temporary, self.schema, compression="zstd", use_dictionary=True
             )
-        table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
+        table = pa.Table.from_batches(self._waiting, self.schema).combine_chunks()
         self._writer.write_table(table)
         self._waiting, self._rows_waiting = [], 0
 

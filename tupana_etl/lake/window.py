@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tupana_etl.arrow import cells
 from tupana_etl.arrow.decode import Decoded
@@ -33,7 +34,7 @@ def segment_schema(stream: Stream) -> pa.Schema:
 
 
 class WindowWriter:
-    """Collects the rows of a window and its children."""
+    """Holds the rows of a window and its children, and writes those that are released."""
 
     def __init__(self, lake: Path, run_id: str, number: int, stream: Stream) -> None:
         def writer(table: str, schema: pa.Schema) -> SegmentWriter:
@@ -42,10 +43,11 @@ class WindowWriter:
         self._tables = {
             s.name: writer(s.name, segment_schema(s)) for s in (stream, *children(stream.name))
         }
+        self._held: dict[str, list[pa.RecordBatch]] = {name: [] for name in self._tables}
         self._stream = stream
         self._rejects = writer("rejects", REJECTS)
 
-    def write(
+    def hold(
         self,
         decoded: Decoded,
         call: str | Mapping[str, str],
@@ -56,24 +58,40 @@ class WindowWriter:
         """Adds decoded rows, stamped with the call they came from (by id, for details)."""
         batches = {self._stream.name: decoded.batch, **decoded.children}
         for name, batch in batches.items():
-            self._tables[name].write(_stamped(batch, call, fetched_at, is_detail))
+            self._held[name].append(_stamped(batch, call, fetched_at, is_detail))
         self.reject(decoded.rejects, call)
+
+    @property
+    def holding(self) -> int:
+        """Rows of the stream held, its children not counted."""
+        return sum(batch.num_rows for batch in self._held[self._stream.name])
+
+    def held(self) -> dict[str, pa.Table]:
+        """What is held, by table."""
+        return {
+            name: pa.Table.from_batches(batches, self._tables[name].schema)
+            for name, batches in self._held.items()
+        }
+
+    def release(self, rows: pa.Array) -> None:
+        """Writes the held rows with these ``_row`` numbers and their children; forgets all."""
+        for name, table in self.held().items():
+            chosen = table.filter(pc.is_in(table.column("_row"), rows))
+            for batch in chosen.to_batches():
+                self._tables[name].write(batch)
+        self._held = {name: [] for name in self._tables}
 
     def reject(self, rejects: list[Reject], call: str | Mapping[str, str]) -> None:
         """Adds rows that could not be taken."""
-        columns = [
-            [getattr(r, name) for r in rejects]
-            for name in ("stream", "id", "column", "reason", "raw")
-        ]
-        arrays = [cells.text_array(values) for values in columns]
+        names = REJECTS.names[:-1]
+        arrays = [cells.text_array([getattr(r, name) for r in rejects]) for name in names]
         arrays.append(_calls(call, [r.id for r in rejects]))
         self._rejects.write(pa.RecordBatch.from_arrays(arrays, schema=REJECTS))
 
     def close(self) -> dict[str, dict[str, Any]]:
         """Makes every segment durable; what the manifest must say of each."""
-        finished = {
-            name: w.close() for name, w in (*self._tables.items(), ("rejects", self._rejects))
-        }
+        writers = {**self._tables, "rejects": self._rejects}
+        finished = {name: writer.close() for name, writer in writers.items()}
         return {name: vars(segment) for name, segment in finished.items() if segment}
 
     def abandon(self) -> None:

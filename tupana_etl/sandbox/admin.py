@@ -7,23 +7,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from random import Random
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import store, truth, web
+from tupana_etl.sandbox import clock, digest, faults, population, store, truth, web
 from tupana_etl.sandbox.model import (
     ACKNOWLEDGE_CODES,
     CLAIM_CODES,
     EVENT_NAMES,
     Document,
-    Entity,
     Event,
 )
-from tupana_etl.sandbox.parties import Cast
-from tupana_etl.sandbox.world import fresh
+
+MOST_ADDED = 10_000
+"""Documents that one call adds: all of them are in memory at once."""
 
 
 @dataclass
@@ -37,72 +36,99 @@ class Stats:
 
 
 async def pay(request: Request) -> Response:
-    """POST {document_id}: marks it paid; ``updated_at`` does not move."""
+    """POST {document_id | document_ids}: marks it paid; ``updated_at`` does not move."""
     return await _change(request, lambda d, _: setattr(d, "is_paid", True))
 
 
 async def unpay(request: Request) -> Response:
-    """POST {document_id}: the payment is undone; ``updated_at`` does not move."""
+    """POST {document_id | document_ids}: payment undone; ``updated_at`` does not move."""
     return await _change(request, lambda d, _: setattr(d, "is_paid", False))
 
 
 async def claim(request: Request) -> Response:
-    """POST {document_id, event_code=RCD}: the receiver claims it."""
+    """POST {document_id | document_ids, event_code=RCD}: the receiver claims it."""
     return await _change(
         request, lambda d, b: _register(d, b.get("event_code", "RCD"), CLAIM_CODES)
     )
 
 
 async def acknowledge(request: Request) -> Response:
-    """POST {document_id, event_code=ERM}: the receiver accepts it."""
+    """POST {document_id | document_ids, event_code=ERM}: the receiver accepts it."""
     return await _change(
         request, lambda d, b: _register(d, b.get("event_code", "ERM"), ACKNOWLEDGE_CODES)
     )
 
 
 async def delete(request: Request) -> Response:
-    """POST {document_id}: it was never there; its cessions go with it."""
-    body = await _body(request)
-    document = _document(request, body)
+    """POST {document_id | document_ids}: never there; their cessions go with them."""
+    documents = _documents(request, await _body(request))
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
-        store.delete_document(connection, document.id)
-    return web.as_json({"deleted": document.id})
+        for document in documents:
+            store.delete_document(connection, document.id)
+    return web.as_json({"document_ids": [d.id for d in documents]})
 
 
 async def add(request: Request) -> Response:
-    """POST {company, n=1, date=today}: fresh invoices of one company; answers their ids."""
+    """POST {company, n=1, date=today, document_type?}: fresh invoices; answers their ids."""
     body = await _body(request)
     connection = web.context(request).connection
-    today = store.today(connection)
-    cast = _cast(request)
-    company = next((e for e in cast.own if str(e.id) == str(body.get("company"))), None)
+    own = population.own_companies(connection)
+    company = next((e for e in own if str(e.id) == str(body.get("company"))), None)
     if company is None:
         raise web.Refusal(400, {"error": "company must be the id of an own company."})
-    day, count = _day(body.get("date"), today), body.get("n", 1)
-    if not isinstance(count, int) or not 1 <= count <= 1000:
-        raise web.Refusal(400, {"error": "n must be a whole number from 1 to 1000."})
-    first = int(store.meta(connection, "next_id"))
-    rng = Random(f"{store.meta(connection, 'seed')}/{first}")
-    made = [fresh(rng, "33", company, day, cast) for _ in range(count)]
-    for number, document in enumerate(made, first):
-        document.id = number
-        document.folio = str(9_000_000 + number)
-    with connection:
-        connection.execute("BEGIN")
-        store.insert_documents(connection, made, today)
-        store.set_meta(connection, "next_id", str(first + len(made)))
-    return web.as_json({"document_ids": [d.id for d in made]})
+    day, count = _day(body.get("date"), store.today(connection)), body.get("n", 1)
+    if not isinstance(count, int) or not 1 <= count <= MOST_ADDED:
+        raise web.Refusal(400, {"error": f"n must be a whole number from 1 to {MOST_ADDED}."})
+    side = body.get("document_type")
+    if side not in {None, "issued", "received"}:
+        raise web.Refusal(400, {"error": "document_type must be issued or received."})
+    made = population.add(connection, company, count, day, side=side)
+    return web.as_json({"document_ids": made})
+
+
+async def move_clock(request: Request) -> Response:
+    """POST {days}: the world's today moves on; only what the calendar changes changes."""
+    days = (await _body(request)).get("days")
+    if not isinstance(days, int) or not 1 <= days <= 3650:
+        raise web.Refusal(400, {"error": "days must be a whole number from 1 to 3650."})
+    return web.as_json({"today": clock.move(web.context(request).connection, days).isoformat()})
+
+
+async def script(request: Request) -> Response:
+    """POST {faults: [...]} or {seed, n=6}: replaces the script; an empty list clears it."""
+    body = await _body(request)
+    running: faults.Script = request.app.state.script
+    if "seed" in body:
+        own = population.own_companies(web.context(request).connection)
+        seed, count = body["seed"], body.get("n", faults.SOME)
+        if not isinstance(seed, int) or not isinstance(count, int):
+            raise web.Refusal(400, {"error": "seed and n must be whole numbers."})
+        running.replace(faults.random_faults(seed, [str(e.id) for e in own], count))
+    else:
+        try:
+            running.replace(faults.parse(body.get("faults")))
+        except ValueError as wrong:
+            raise web.Refusal(400, {"error": str(wrong)}) from None
+    return await show_script(request)
+
+
+async def show_script(request: Request) -> Response:
+    """GET: each fault with how many requests it saw (``seen``) and hit (``hits``)."""
+    running: faults.Script = request.app.state.script
+    return web.as_json({"faults": running.told()})
 
 
 async def show_truth(request: Request) -> Response:
-    """GET: the world's own rows of a stream."""
+    """GET: the world's own rows of a stream; with ``digest`` what they add up to."""
+    ctx, stream = web.context(request), str(request.path_params["table"])
     try:
-        rows = truth.table(web.context(request).connection, str(request.path_params["table"]))
+        if "digest" in request.query_params:
+            return web.as_json(digest.of(ctx.connection, ctx.world, stream))
+        return web.as_json({"rows": list(truth.rows(ctx.connection, ctx.world, stream))})
     except KeyError:
         raise web.not_found() from None
-    return web.as_json({"rows": rows})
 
 
 async def show_stats(request: Request) -> Response:
@@ -139,29 +165,34 @@ def _day(text: object, default: date) -> date:
         raise web.Refusal(400, {"error": f"date is {text!r}; write YYYY-MM-DD."}) from None
 
 
-def _document(request: Request, body: dict[str, Any]) -> Document:
-    asked = str(body.get("document_id", ""))
-    found = (
-        store.read_document(web.context(request).connection, int(asked))
-        if asked.isdigit()
-        else None
-    )
-    if found is None:
+def _documents(request: Request, body: dict[str, Any]) -> list[Document]:
+    """The documents named by ``document_id`` or ``document_ids``; one unknown, none done."""
+    asked = body.get("document_ids", [body.get("document_id", "")])
+    if not isinstance(asked, list):
+        raise web.Refusal(400, {"error": "document_ids must be a list."})
+    connection = web.context(request).connection
+    found = [
+        store.read_document(connection, int(i)) if i.isdigit() else None for i in map(str, asked)
+    ]
+    documents = [d for d in found if d is not None]
+    if len(documents) < len(found):
         raise web.not_found()
-    return found
+    return documents
 
 
 async def _change(
     request: Request, change: Callable[[Document, dict[str, Any]], object]
 ) -> Response:
     body = await _body(request)
-    document = _document(request, body)
-    change(document, body)
+    documents = _documents(request, body)
+    for document in documents:
+        change(document, body)
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
-        store.replace_document(connection, document)
-    return web.as_json({"document_id": document.id, "is_paid": document.is_paid})
+        for document in documents:
+            store.replace_document(connection, document)
+    return web.as_json({"document_ids": [d.id for d in documents]})
 
 
 def _register(document: Document, code: str, allowed: frozenset[str]) -> None:
@@ -175,15 +206,3 @@ def _register(document: Document, code: str, allowed: frozenset[str]) -> None:
     body, digit = document.receiver.rut.split("-")
     document.events.append(Event(code, at, body, digit))
     document.updated_at = max(document.updated_at, at) + timedelta(seconds=1)
-
-
-def _cast(request: Request) -> Cast:
-    rows = web.context(request).connection.execute("SELECT * FROM entity ORDER BY id").fetchall()
-    own = [_entity(r) for r in rows if r["own"]]
-    others = [_entity(r) for r in rows if not r["own"] and not r["looked_up"]]
-    today = store.today(web.context(request).connection)
-    return Cast(own, others or own, others or own, [], today)
-
-
-def _entity(row: Any) -> Entity:
-    return Entity(row["id"], row["rut"], row["name"], own=bool(row["own"]))

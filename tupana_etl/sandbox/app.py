@@ -13,7 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tupana_etl.sandbox import admin, documents, files, others, web
+from tupana_etl.sandbox import (
+    admin,
+    documents,
+    faults,
+    faulty,
+    files,
+    others,
+    population,
+    shape,
+    web,
+    wire,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -36,6 +47,7 @@ _READS: dict[str, Endpoint] = {
 _ADMIN_READS: dict[str, Endpoint] = {
     "/truth/{table}": admin.show_truth,
     "/stats": admin.show_stats,
+    "/faults": admin.show_script,
 }
 _ADMIN_WRITES: dict[str, Endpoint] = {
     "/pay": admin.pay,
@@ -44,6 +56,8 @@ _ADMIN_WRITES: dict[str, Endpoint] = {
     "/acknowledge": admin.acknowledge,
     "/add": admin.add,
     "/delete": admin.delete,
+    "/clock": admin.move_clock,
+    "/faults": admin.script,
 }
 _ADMIN_PREFIXES = ("/_admin", "/v1/_admin")
 
@@ -55,9 +69,20 @@ def application(context: web.Context) -> ASGIApp:
         exception_handlers={web.Refusal: _refuse, 404: _nowhere, 405: _nowhere},
     )
     inner.router.redirect_slashes = False
-    stats = admin.Stats()
-    inner.state.context, inner.state.stats = context, stats
-    return _counted(inner, stats, context.world.latency_ms / 1000)
+    stats, script = admin.Stats(), faults.Script(_first_faults(context))
+    inner.state.context, inner.state.stats, inner.state.script = context, stats, script
+    api: ASGIApp = inner
+    if context.world.deviations:
+        api = shape.shaped(api, context.world.deviations)
+    api = faulty.faulty(api, script, context)
+    return _counted(inner, api, stats, context.world.latency_ms / 1000)
+
+
+def _first_faults(context: web.Context) -> list[faults.Fault]:
+    if context.world.faults is None:
+        return []
+    own = [str(e.id) for e in population.own_companies(context.connection)]
+    return faults.random_faults(context.world.faults, own)
 
 
 def _routes() -> list[Route]:
@@ -107,8 +132,11 @@ def _nowhere(_: Request, __: Exception) -> Response:
     return web.as_json({"detail": "No encontrado."}, 404)
 
 
-def _counted(inner: ASGIApp, stats: admin.Stats, latency: float) -> ASGIApp:
-    """Counts requests, waits the latency, and names each answer."""
+def _counted(inner: ASGIApp, api: ASGIApp, stats: admin.Stats, latency: float) -> ASGIApp:
+    """Counts the API's requests, waits the latency, and names each answer.
+
+    The levers go straight to the inner application: they are never counted, never faulty.
+    """
     numbers = itertools.count(1)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +161,7 @@ def _counted(inner: ASGIApp, stats: admin.Stats, latency: float) -> ASGIApp:
         try:
             if latency:
                 await asyncio.sleep(latency)
-            await inner(scope, receive, named)
+            await api({**scope, wire.SEND: send}, receive, named)
         finally:
             stats.in_flight -= 1
 

@@ -13,6 +13,79 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from tupana_etl.errors import ConfigError
+
+SANDBOX = "SANDBOX-"
+"""Begins the folio of a document that never went to SII; its id follows."""
+
+SWITCHES = {
+    "bare_arrays": (
+        "Paged lists answer the bare array of the page; /credentials and /webhooks an envelope.",
+        "DOCS-V1 has bare arrays for some lists, LLMS one envelope for all of them.",
+    ),
+    "no_total_pages": ("No total_pages.", "DOCS-V1 list of /documents, against LLMS."),
+    "no_next": ("Neither next nor previous.", "DOCS-V1 list of /cessions, against LLMS."),
+    "no_count": ("No count.", "DOCS-V1 list of /payment-requests/ has results only."),
+    "decimal_strings": (
+        'Amounts as "119000.00".',
+        'DOCS-V1: exchange_rate and settlement totals ("150000.00"), old webhook bodies.',
+    ),
+    "mixed_ids": (
+        "Ids are strings or integers, row by row and field by field.",
+        "DOCS-V1 detail: sender_id integer beside receiver_id string.",
+    ),
+    "sandbox_folios": (
+        "Folios SANDBOX-{id}, is_sandbox true.",
+        "DOCS-V1, how a document of the sandbox is told.",
+    ),
+    "slash_redirects": (
+        "A path without its trailing slash is redirected to the one with it.",
+        "Inferred: the framework's own habit; v2 paths end in a slash (SDK).",
+    ),
+    "page_cap": (
+        "page_size is cut at 50 without a word.",
+        "DOCS-V2 introduction: clipped silently; v1 maxima differ per list (DOCS-V1).",
+    ),
+    "foreign_next": (
+        "next names another host.",
+        "Not documented; DOCS-V1's links are absolute URLs, built from what a proxy says.",
+    ),
+    "past_end_404": (
+        "A page past the end is a 404: as it is without any switch.",
+        "Inferred: the framework's own answer.",
+    ),
+    "past_end_empty": (
+        "A page past the end is empty.",
+        "OBSERVED: the client takes an empty page for the end.",
+    ),
+    "null_dates": (
+        "Drafts without date_issued: in unfiltered lists, behind no date filter.",
+        "Inferred: drafts exist (DOCS-V1, state), and a null is on no side of a day.",
+    ),
+    "unknown_fields": (
+        "Keys nobody documented, on some rows.",
+        "DOCS-V1 history: payloads grew almost monthly in 2026.",
+    ),
+    "new_names": (
+        "net_amount, iva_amount, pdf_url, dte_type{code, description}.",
+        "OBSERVED (amounts), DOCS-V1 prose (pdf_url) and its older example (dte_type).",
+    ),
+}
+"""Ways of the live API that answers of this server can take on: what, and who says so."""
+
+
+def checked(names: Iterable[str]) -> frozenset[str]:
+    """The names, once all of them are known and agree with each other."""
+    found = frozenset(names)
+    unknown = sorted(found - set(SWITCHES))
+    if unknown:
+        raise ConfigError(
+            f"Unknown deviation {', '.join(unknown)}. Known: {', '.join(sorted(SWITCHES))}."
+        )
+    if {"past_end_404", "past_end_empty"} <= found:
+        raise ConfigError("Choose past_end_404 or past_end_empty, not both.")
+    return found
+
 
 @dataclass(frozen=True)
 class Deviation:

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tupana_etl.sandbox import files, render, store, web
+from tupana_etl.sandbox.deviations import SANDBOX
+from tupana_etl.sandbox.model import UNDATED
 
 _KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TRUE = {"true", "1", "True"}
@@ -24,7 +26,7 @@ async def listing(request: Request) -> Response:
         missing={"error": "VALIDATION_ERROR", "message": "master_entity_id es requerido."},
         stranger={"error": "AUTHORIZATION_ERROR", "message": "Sin acceso a esta entidad"},
     )
-    where, values = _filters(request, company)
+    where, values = filters(request, web.context(request), company)
     connection = web.context(request).connection
     count = connection.execute(f"SELECT count(*) FROM document d WHERE {where}", values)
     asked = web.page(request, count.fetchone()[0])
@@ -33,7 +35,8 @@ async def listing(request: Request) -> Response:
         WITH listed AS (
           SELECT d.id, d.date_issued FROM document d WHERE {where}
           ORDER BY d.date_issued DESC, d.id DESC LIMIT :size OFFSET :offset)
-        SELECT b.* FROM listed JOIN body b ON b.document_id = listed.id
+        SELECT {store.LEAN}, b.trace_info, b.rest, b.log, b.traces, b.book
+        FROM listed JOIN document d ON d.id = listed.id JOIN body b ON b.document_id = d.source
         ORDER BY listed.date_issued DESC, listed.id DESC""",
         {**values, "size": asked.size, "offset": asked.offset},
     )
@@ -50,7 +53,7 @@ async def detail(request: Request) -> Response:
     body = _body(request, row["id"])
     extra = {"pdf": files.url(request, row["id"], "pdf"), "xml": row["xml"]}
     old = web.context(request).world.contract == "2026-04"
-    names = ["lean", "rest", "traces"] + ([] if old else ["trace_info", "book"])
+    names = ["lean", "rest", "log", "trace_info", "traces"] + ([] if old else ["book"])
     inside = "".join(body[name] for name in names)
     return web.raw_json("{" + inside + render.fragment(extra) + "}")
 
@@ -63,6 +66,8 @@ async def states(request: Request) -> Response:
     if document is None:
         raise web.not_found()
     body = _body(request, row["id"])
+    old = web.context(request).world.contract == "2026-04"
+    inside = body["lean"] + ("" if old else body["trace_info"])
     events = [
         {**event, "rejected_by_user": None, "accepted_by_user": None}
         for event in render.events(document)
@@ -73,13 +78,15 @@ async def states(request: Request) -> Response:
             "document_id": row["id"],
             "folio": row["folio"],
             "states": events,
-            "document": msgspec.Raw(("{" + body["lean"] + body["trace_info"] + "}").encode()),
+            "document": msgspec.Raw(("{" + inside + "}").encode()),
         }
     )
 
 
 def _body(request: Request, document_id: int) -> sqlite3.Row:
-    query = "SELECT * FROM body WHERE document_id = ?"
+    query = f"""
+        SELECT {store.LEAN}, b.trace_info, b.rest, b.log, b.traces, b.book
+        FROM document d JOIN body b ON b.document_id = d.source WHERE d.id = ?"""
     row: sqlite3.Row = web.context(request).connection.execute(query, (document_id,)).fetchone()
     return row
 
@@ -92,7 +99,7 @@ def _parts(request: Request) -> list[str]:
     if new:
         parts.append("trace_info")
     if world.list_rows == "rich":
-        parts.append("rest")
+        parts += ["rest", "log"]
     if new and asked.get("include_trace_events") in _TRUE:
         parts.append("traces")
     if new and asked.get("include_book_metadata") in _TRUE:
@@ -100,7 +107,7 @@ def _parts(request: Request) -> list[str]:
     return parts
 
 
-def _filters(request: Request, company: int) -> tuple[str, dict[str, Any]]:
+def filters(request: Request, context: web.Context, company: int) -> tuple[str, dict[str, Any]]:
     """SQL condition and its values. A folio makes every other filter void."""
     asked = request.query_params
     received = _side(asked.get("document_type", "issued")) == "received"
@@ -108,7 +115,9 @@ def _filters(request: Request, company: int) -> tuple[str, dict[str, Any]]:
     terms = [f"d.{mine}_id = :company"]
     found: dict[str, Any] = {"company": company}
     if "folio" in asked:
-        terms.append("d.folio = :folio")
+        sandbox = "sandbox_folios" in context.world.deviations
+        folio = f"'{SANDBOX}' || d.id" if sandbox else "d.folio"
+        terms.append(f"d.folio IS NOT NULL AND {folio} = :folio")
         found["folio"] = asked["folio"]
         return " AND ".join(terms), found
     if asked.get("search"):
@@ -121,7 +130,7 @@ def _filters(request: Request, company: int) -> tuple[str, dict[str, Any]]:
     if received and asked.get("issuer_tax_id"):
         terms.append("d.sender_rut = :issuer")
         found["issuer"] = asked["issuer_tax_id"].replace(".", "")
-    if web.context(request).world.contract != "2026-04":
+    if context.world.contract != "2026-04":
         _newer_filters(request, terms, found)
     return " AND ".join(terms), found
 
@@ -136,7 +145,8 @@ def _newer_filters(request: Request, terms: list[str], found: dict[str, Any]) ->
     }
     for name, text in request.query_params.multi_items():
         if name in conditions:
-            terms.append(conditions[name])
+            # A null is on neither side of any day.
+            terms += [conditions[name], f"d.date_issued <> '{UNDATED}'"]
             found[name] = _day(name, text)
         elif name.startswith("json_param__"):
             key = name.removeprefix("json_param__")

@@ -101,7 +101,7 @@ def _identity(d: Document) -> tuple[tuple[str, str | None], ...]:
     return (
         ("TipoDTE", d.dte_type),
         ("Folio", d.folio or "0"),
-        ("FchEmis", d.date_issued.isoformat()),
+        ("FchEmis", d.issued_on),
         ("FmaPago", d.payment_method),
         ("FchVenc", d.due_date.isoformat() if d.due_date else None),
     )

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 ZERO = Decimal(0)
+UNDATED = date.max
+"""Issue date of a draft that has none: sorts first when newest come first, as nulls do
+in the vendor's database. No answer ever shows it."""
 EPOCH = datetime.fromtimestamp(0, UTC)
 """A time not set yet."""
 
@@ -35,7 +38,8 @@ class World:
     """Which world to build, and how to serve it.
 
     ``documents`` to ``load`` make the world and are read once, when its file is made;
-    ``list_rows``, ``latency_ms`` and ``contract`` only change how it is served.
+    the rest only change how it is served (the deviation ``null_dates`` apart, which adds
+    drafts to the world the first time it is served so).
     """
 
     documents: int = 1500
@@ -49,6 +53,10 @@ class World:
     """Directory of DTE XML files that become documents of their own companies."""
     latency_ms: int = 0
     contract: Literal["2026-04", "2026-08"] = "2026-08"
+    deviations: frozenset[str] = frozenset()
+    """Names of ``deviations.SWITCHES``."""
+    faults: int | None = None
+    """Seed of a random script of faults to start with; None is a server that works."""
 
 
 @dataclass(slots=True)
@@ -151,6 +159,10 @@ class Document:
     lines: list[Line] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+    @property
+    def issued_on(self) -> str | None:
+        return None if self.date_issued == UNDATED else self.date_issued.isoformat()
 
     @property
     def is_issued(self) -> bool:

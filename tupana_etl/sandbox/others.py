@@ -45,7 +45,10 @@ async def master_entities(request: Request) -> Response:
         found = _entity(connection, rut)
     if found is None:
         raise web.not_found()
-    return web.as_json(lists.entity(found))
+    answer = lists.entity(found)
+    if not web.context(request).has_books:
+        del answer["opaque_id"]
+    return web.as_json(answer)
 
 
 async def cessions(request: Request) -> Response:

@@ -27,7 +27,9 @@ class Bodies(NamedTuple):
     trace_info: str
     """has_trace and latest_trace_info, listed since 2026-08."""
     rest: str
-    """What the detail says beyond them."""
+    """What the detail says beyond them, but for the next."""
+    log: str
+    """When Tu Pana last asked SII about it: changes by itself every day."""
     traces: str
     book: str
 
@@ -39,6 +41,7 @@ def bodies(document: Document, today: date) -> Bodies:
         fragment(_lean(document))[1:],
         fragment({"has_trace": document.has_trace, "latest_trace_info": _summary(trace)}),
         fragment(_rest(document)),
+        fragment({"trace_update_log": _update_log(document, today)}),
         fragment({"traces": [] if trace is None else [trace]}),
         fragment({"book_metadata": books.metadata(document)}),
     )
@@ -73,7 +76,7 @@ def _lean(d: Document) -> dict[str, Any]:
     return {
         "id": d.id,
         "folio": d.folio,
-        "date_issued": d.date_issued.isoformat(),
+        "date_issued": d.issued_on,
         "amount_with_iva": number(d.total),
         "dte_type_code": d.dte_type,
         "created_at": utc(d.created_at),
@@ -108,7 +111,6 @@ def _rest(d: Document) -> dict[str, Any]:
         "details": None if loaded else [_line(x) for x in d.lines],
         "references": None if loaded else [_reference(x) for x in d.references],
         "document_states": _labels(d),
-        "trace_update_log": _update_log(d),
         "xml_error": None,
     }
 
@@ -190,8 +192,11 @@ def _labels(d: Document) -> list[dict[str, str]]:
     ]
 
 
-def _update_log(d: Document) -> dict[str, Any] | None:
-    return {"updated_at": utc(d.updated_at), "status": "success"} if d.has_trace else None
+def _update_log(d: Document, today: date) -> dict[str, Any] | None:
+    if not d.has_trace:
+        return None
+    asked = dates.end_of(today) - timedelta(seconds=d.id % 7200)
+    return {"updated_at": utc(asked), "status": "success"}
 
 
 def _trace(d: Document, today: date) -> dict[str, Any]:

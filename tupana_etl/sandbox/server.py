@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from random import Random
 import uvicorn
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.sandbox import store
+from tupana_etl.sandbox import population, store
 from tupana_etl.sandbox.app import application
+from tupana_etl.sandbox.deviations import checked
 from tupana_etl.sandbox.model import World
 from tupana_etl.sandbox.web import Context
 from tupana_etl.sandbox.world import generate
@@ -53,7 +55,7 @@ def build(world: World, database: Path) -> None:
 def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY) -> Iterator[str]:
     """Serves in a daemon thread while the block runs; yields ``http://127.0.0.1:PORT/v1``."""
     build(world, database)
-    with _bound(port) as listener, closing(store.connect(database)) as connection:
+    with _bound(port) as listener, closing(_opened(database, world)) as connection:
         server = _server(Context(connection, world, key))
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
@@ -70,8 +72,17 @@ def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY)
 def serve(database: Path, world: World, *, port: int, key: str = DEMO_KEY) -> None:
     """Serves in the foreground until Ctrl-C, which is raised again once all is closed."""
     build(world, database)
-    with _bound(port) as listener, closing(store.connect(database)) as connection:
+    with _bound(port) as listener, closing(_opened(database, world)) as connection:
         _server(Context(connection, world, key)).run(sockets=[listener])
+
+
+def _opened(database: Path, world: World) -> sqlite3.Connection:
+    """The world's file, with what the world's deviations add to it."""
+    checked(world.deviations)
+    connection = store.connect(database)
+    if "null_dates" in world.deviations:
+        population.add_undated(connection)
+    return connection
 
 
 def _server(context: Context) -> uvicorn.Server:

@@ -10,10 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tupana_etl.errors import ConfigError
 from tupana_etl.sandbox import dates, render
 from tupana_etl.sandbox.model import Content, Document, Event, Line, Party, Reference
 
-SCHEMA = """
+VERSION = 2
+"""Of the schema. A file of another version is refused, never converted: worlds are made anew."""
+
+SCHEMA = (
+    f"PRAGMA user_version = {VERSION};"
+    + """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entity (
   id INTEGER PRIMARY KEY, rut TEXT NOT NULL UNIQUE, name TEXT NOT NULL, own INTEGER NOT NULL,
@@ -27,7 +33,8 @@ CREATE TABLE document (
   currency TEXT NOT NULL, exchange_rate TEXT, retention TEXT, state TEXT NOT NULL,
   is_paid INTEGER NOT NULL, has_credit_note INTEGER NOT NULL, payment_method TEXT,
   due_date TEXT, retention_type TEXT, received_at TEXT, created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, received_on TEXT);
+  updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, received_on TEXT,
+  source INTEGER NOT NULL);
 CREATE INDEX document_sender ON document (sender_id, date_issued, id);
 CREATE INDEX document_receiver ON document (receiver_id, date_issued, id);
 CREATE TABLE line (
@@ -45,7 +52,7 @@ CREATE TABLE event (
   PRIMARY KEY (document_id, at, code)) WITHOUT ROWID;
 CREATE TABLE body (
   document_id INTEGER PRIMARY KEY, lean TEXT NOT NULL, trace_info TEXT NOT NULL,
-  rest TEXT NOT NULL, traces TEXT NOT NULL, book TEXT NOT NULL);
+  rest TEXT NOT NULL, log TEXT NOT NULL, traces TEXT NOT NULL, book TEXT NOT NULL);
 CREATE TABLE cession (
   id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL, assignee_rut TEXT NOT NULL,
   assignee_name TEXT NOT NULL, assignee_id INTEGER, amount TEXT NOT NULL, status TEXT NOT NULL,
@@ -68,6 +75,16 @@ CREATE TABLE sync (
   entity_id INTEGER, scrape_type TEXT, frequency_hours INTEGER, last_success_at TEXT,
   last_status TEXT, PRIMARY KEY (entity_id, scrape_type));
 """
+)
+
+LEAN = """CASE WHEN d.source = d.id THEN b.lean ELSE
+  '"id":' || d.id || ',"folio":' || json_quote(d.folio)
+  || substr(b.lean, instr(b.lean, ',"date_issued"')) END AS lean"""
+"""A document's own lean JSON, of document ``d`` and the body ``b`` of its source.
+
+``document.source`` is the document whose lines, events and JSON these are: itself, or in
+a world made in bulk a template (a negative number) that many share and none changes.
+"""
 
 _PARTS = {"sender", "receiver", "lines", "references", "events"}
 _PLAIN = tuple(f.name for f in dataclasses.fields(Document) if f.name not in _PARTS)
@@ -80,6 +97,13 @@ def connect(database: Path) -> sqlite3.Connection:
     """A connection for the server's one thread; several readers may look meanwhile."""
     connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
     connection.row_factory = sqlite3.Row
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        connection.close()
+        raise ConfigError(
+            f"{database} is a sandbox world of another version of tupana. Delete it; a new "
+            "one is made on the next start."
+        )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
@@ -112,7 +136,7 @@ def meta(connection: sqlite3.Connection, name: str) -> str:
 
 
 def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    connection.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def today(connection: sqlite3.Connection) -> date:
@@ -149,6 +173,7 @@ def insert_documents(connection: sqlite3.Connection, documents: list[Document], 
 
 
 def delete_document(connection: sqlite3.Connection, document_id: int) -> None:
+    """Removes a document, its own children and its cessions; a shared template stays."""
     connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
     for table in ("line", "reference", "event", "body", "cession"):
         connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
@@ -173,14 +198,14 @@ def read_document(connection: sqlite3.Connection, document_id: int) -> Document 
         receiver=Party(row["receiver_id"], row["receiver_rut"], row["receiver_name"]),
         lines=[
             Line(**{name: r[name] for name in Line.__slots__} | {"is_exempt": bool(r["is_exempt"])})
-            for r in _children(connection, "line", "position", document_id)
+            for r in _children(connection, "line", "position", row["source"])
         ],
         references=[
-            Reference(*r[2:]) for r in _children(connection, "reference", "position", document_id)
+            Reference(*r[2:]) for r in _children(connection, "reference", "position", row["source"])
         ],
         events=[
             Event(r["code"], datetime.fromisoformat(r["at"]), *r[3:])
-            for r in _children(connection, "event", "at", document_id)
+            for r in _children(connection, "event", "at", row["source"])
         ],
     )
 
@@ -225,7 +250,7 @@ def _document_row(d: Document) -> tuple[object, ...]:
     receiver = (d.receiver.id, d.receiver.rut, d.receiver.name)
     before = [plain(getattr(d, name)) for name in _PLAIN[:4]]
     after = [plain(getattr(d, name)) for name in _PLAIN[4:]]
-    return (*before, *sender, *receiver, *after, received_on)
+    return (*before, *sender, *receiver, *after, received_on, d.id)
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[object, ...]]) -> None:

@@ -5,6 +5,9 @@ money and quantities as exact decimal text, dates ISO, times ISO in UTC. Documen
 children and cessions come once per company and side. Columns of kind JSON are left out,
 as are those the API never says: presigned URLs, and SII's CodRef of documents that have
 no XML. Streams that are not read per company carry no ``master_entity_id``.
+
+It is what a client can know that reads everything the served contract shows: of 2026-04
+no books and no sync status, cessions of the issuer's side alone, and no opaque ids.
 """
 
 from __future__ import annotations
@@ -15,12 +18,20 @@ from typing import Any
 
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.sandbox import books, store
+from tupana_etl.sandbox.deviations import SANDBOX
 from tupana_etl.sandbox.lists import CESSIONS, SCHEDULES, opaque
-from tupana_etl.sandbox.model import ACKNOWLEDGE_CODES, CLAIM_CODES, EVENT_NAMES, TRACED_TYPES
+from tupana_etl.sandbox.model import (
+    ACKNOWLEDGE_CODES,
+    CLAIM_CODES,
+    EVENT_NAMES,
+    TRACED_TYPES,
+    UNDATED,
+    World,
+)
 
 Row = dict[str, Any]
 
-_SIDES = """
+SIDES = """
 SELECT CAST(e.id AS TEXT) AS master_entity_id, 'issued' AS document_type, d.*
 FROM document d JOIN entity e ON e.id = d.sender_id AND e.own
 UNION ALL
@@ -28,9 +39,34 @@ SELECT CAST(e.id AS TEXT), 'received', d.*
 FROM document d JOIN entity e ON e.id = d.receiver_id AND e.own"""
 
 
-def table(connection: sqlite3.Connection, stream: str) -> list[Row]:
+_SINCE_JULY = frozenset({"book_summaries", "sync_status"})
+
+
+def rows(connection: sqlite3.Connection, world: World, stream: str) -> Iterator[Row]:
     """Rows of a stream, in a fixed order. KeyError for a name that is no stream."""
-    return list(_TABLES[stream](connection))
+    found = _TABLES[stream](connection)
+    if world.contract == "2026-04":
+        found = iter(()) if stream in _SINCE_JULY else filter(None, map(_older, found))
+    if "sandbox_folios" in world.deviations:
+        found = map(_sandbox, found)
+    return found
+
+
+def _older(row: Row) -> Row | None:
+    """A row as the contract of 2026-04 shows it, None when it does not."""
+    if "assignee_rut" in row and row["document_type"] == "received":
+        return None
+    return {**row, "opaque_id": None} if "opaque_id" in row else row
+
+
+def _sandbox(row: Row) -> Row:
+    """A row as a key of the sandbox sees it."""
+    if "document_folio" in row:
+        return {**row, "document_folio": SANDBOX + row["document_id"]}
+    if "is_paid" in row:
+        folio = None if row["folio"] is None else SANDBOX + row["id"]
+        return {**row, "folio": folio, "is_sandbox": True}
+    return row
 
 
 def _id(value: int | None) -> str | None:
@@ -60,7 +96,7 @@ def _entities(connection: sqlite3.Connection) -> Iterator[Row]:
 
 
 def _sides(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    yield from connection.execute(f"{_SIDES} ORDER BY 1, 2, 3")
+    yield from connection.execute(f"{SIDES} ORDER BY 1, 2, 3")
 
 
 def _codes(connection: sqlite3.Connection) -> dict[int, set[str]]:
@@ -80,7 +116,7 @@ def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
             "document_type": r["document_type"],
             "id": str(r["id"]),
             "folio": r["folio"],
-            "date_issued": r["date_issued"],
+            "date_issued": None if r["date_issued"] == str(UNDATED) else r["date_issued"],
             "dte_type_code": r["dte_type"],
             "dte_type_description": kind.name if kind else None,
             "amount_with_iva": r["total"],
@@ -103,7 +139,7 @@ def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
             "payment_method": r["payment_method"],
             "due_date": r["due_date"],
             "retention_type": r["retention_type"],
-            **_register(r, codes.get(r["id"], set())),
+            **_register(r, codes.get(r["source"], set())),
             "created_at": r["created_at"],
             "updated_at": r["updated_at"],
         }
@@ -129,7 +165,7 @@ def _children(connection: sqlite3.Connection, name: str) -> Iterator[tuple[Row, 
     for child in connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3"):
         by_document.setdefault(child["document_id"], []).append(child)
     for r in _sides(connection):
-        for child in by_document.get(r["id"], []):
+        for child in by_document.get(r["source"], []):
             key = {
                 "master_entity_id": r["master_entity_id"],
                 "document_type": r["document_type"],

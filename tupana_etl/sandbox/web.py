@@ -35,6 +35,7 @@ class Context:
 
     @property
     def has_books(self) -> bool:
+        """Since 2026-07: books, sync status, opaque ids, cessions of both sides."""
         return self.world.contract != "2026-04"
 
 
@@ -75,7 +76,8 @@ def company(request: Request, *, missing: dict[str, Any], stranger: dict[str, An
     """
     text = request.query_params.get("master_entity_id", "")
     connection = context(request).connection
-    entity_id = _opaque_id(connection, text) if text.startswith("eid_") else _int(text)
+    is_opaque = text.startswith("eid_") and context(request).has_books
+    entity_id = _opaque_id(connection, text) if is_opaque else _int(text)
     if entity_id is None:
         raise Refusal(400, missing)
     row = connection.execute("SELECT own FROM entity WHERE id = ?", (entity_id,)).fetchone()
@@ -109,10 +111,13 @@ class Page:
 
 
 def page(request: Request, count: int, *, default_size: int = 20) -> Page:
-    """The page asked for; sizes above 100 are cut, a page past the end is a 404."""
-    size = min(100, whole(request, "page_size", default_size))
+    """The page asked for; sizes above 100 are cut, a page past the end is a 404 (or, as
+    the deviation has it, empty)."""
+    names = context(request).world.deviations
+    largest = 50 if "page_cap" in names else 100
+    size = min(largest, whole(request, "page_size", default_size))
     asked = Page(whole(request, "page", 1), size, count)
-    if asked.number > asked.total:
+    if asked.number > asked.total and "past_end_empty" not in names:
         raise Refusal(404, {"detail": "Invalid page."})
     return asked
 
@@ -164,5 +169,9 @@ def _opaque_id(connection: sqlite3.Connection, text: str) -> int | None:
 
 
 def has_key(request: Request) -> bool:
+    return knows_key(request, context(request).key)
+
+
+def knows_key(request: Request, key: str) -> bool:
     sent = request.headers.get("authorization", "")
-    return hmac.compare_digest(sent.encode(), f"Api-Key {context(request).key}".encode())
+    return hmac.compare_digest(sent.encode(), f"Api-Key {key}".encode())

@@ -16,6 +16,7 @@ from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.streams import STREAMS, Stream, children
 from tupana_etl.warehouse.merge import merge, merge_children
+from tupana_etl.warehouse.progress import conclude, remember
 
 MERGE_ROWS = 100_000
 """Rows merged at once: bounds memory, costs one scan of the keys each time."""
@@ -156,26 +157,32 @@ def _record_window(
     con: duckdb.DuckDBPyConnection, entry: Entry, verdicts: dict[tuple[int, str], int]
 ) -> None:
     b = entry.body
-    con.execute(
-        "INSERT INTO raw.windows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            b["run"],
-            b["stream"],
-            b["company"],
-            b["direction"],
-            b["date_from"],
-            b["date_to"],
-            b["period"],
-            b["expected"],
-            b["seen"],
-            *(verdicts.get((entry.seq, v), 0) for v in ("new", "changed", "unchanged")),
-            b["rejected"],
-            b["requests"],
-            b["complete"],
-            b["reason"],
-            b["read_at"],
-        ],
-    )
+    new, changed = (verdicts.get((entry.seq, v), 0) for v in ("new", "changed"))
+    row = {
+        "run_id": b["run"],
+        "stream": b["stream"],
+        "master_entity_id": b["company"],
+        "document_type": b["direction"],
+        "date_from": b["date_from"],
+        "date_to": b["date_to"],
+        "period": b["period"],
+        "expected": b["expected"],
+        "seen": b["seen"],
+        "new": new,
+        "changed": changed,
+        "unchanged": b["seen"] - new - changed - b["rejected"],
+        "rejected": b["rejected"],
+        "missing": len(b["missing"]),
+        "requests": b["requests"],
+        "requests_saved": b["requests_saved"],
+        "complete": b["complete"],
+        "reason": b["reason"],
+        "read_at": b["read_at"],
+    }
+    names = ", ".join(row)
+    marks = ", ".join(f"${name}" for name in row)
+    con.execute(f"INSERT INTO raw.windows ({names}) VALUES ({marks})", row)
+    remember(con, entry)
 
 
 def _lineage(body: dict[str, Any], call: dict[str, Any]) -> list[Any]:
@@ -205,13 +212,15 @@ def _start_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
 
 
 def _end_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
+    deleted = conclude(con, body["run"])
     con.execute(
         """UPDATE raw.syncs SET finished_at = $finished_at, complete = $complete,
             requests = $requests, incomplete = $incomplete, seen = w.seen, new = w.new,
-            changed = w.changed, deleted = 0, rejected = w.rejected
+            changed = w.changed, deleted = $deleted, rejected = w.rejected
         FROM (SELECT sum(seen)::BIGINT AS seen, sum(new)::BIGINT AS new,
                 sum(changed)::BIGINT AS changed, sum(rejected)::BIGINT AS rejected
             FROM raw.windows WHERE run_id = $run) w
         WHERE run_id = $run""",
-        {k: body[k] for k in ("run", "finished_at", "complete", "requests", "incomplete")},
+        {k: body[k] for k in ("run", "finished_at", "complete", "requests", "incomplete")}
+        | {"deleted": deleted},
     )

@@ -1,38 +1,170 @@
-"""Answers what the warehouse already knows of rows that a list showed."""
+"""What the warehouse already knows, asked while a sync reads: nothing is written here.
+
+Every question runs on a cursor of its own, so threads may ask at the same time.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from tupana_etl.streams import Stream
+from tupana_etl.streams import STREAMS, Stream, children
 from tupana_etl.warehouse.database import WAREHOUSE
-from tupana_etl.warehouse.merge import business_hash, same_key
+from tupana_etl.warehouse.merge import business_hash, judge, judge_children, same_key
+from tupana_etl.warehouse.scope import Scope
 
 
-def stale_details(con: duckdb.DuckDBPyConnection, stream: Stream, listed: pa.Table) -> list[str]:
-    """Ids of listed rows whose detail must be read.
+@dataclass(frozen=True)
+class KnownWindow:
+    """A window of issue dates that was read before."""
 
-    A row is stale when it is new, when a business field that the list shows differs from
-    the current version, when its detail was never read, or while it is open (unpaid): a
-    lean list does not show payments.
-    """
-    absent = {
-        name for names in listed.column("_absent").unique().to_pylist() for name in names.split(",")
-    }
-    shown = [c for c in stream.columns if c.name not in absent and c.name not in stream.key]
-    differs = f"{business_hash(shown, 'l')} <> {business_hash(shown, 't')}" if shown else "false"
-    cursor = con.cursor()
-    try:
-        # A cursor starts in the default catalog again.
-        cursor.execute(f"USE {WAREHOUSE}")
-        cursor.register("listed", listed)
-        rows = cursor.execute(
-            f"""SELECT DISTINCT l.id FROM listed l
-            LEFT JOIN (FROM history.{stream.name} WHERE valid_to IS NULL) t
-              ON {same_key(stream.key, "l", "t")}
-            WHERE t._detail_at IS NULL OR t.is_paid IS DISTINCT FROM true OR {differs}"""
-        ).fetchall()
-    finally:
-        cursor.close()
-    return [id_ for (id_,) in rows]
+    date_from: date
+    date_to: date | None
+    rows: int
+    verified_at: datetime | None
+    """When it was last read whole; None if the last try was not."""
+
+
+class Known:
+    """Answers from the open warehouse."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._con.cursor()
+        try:
+            # A cursor starts in the default catalog again.
+            cursor.execute(f"USE {WAREHOUSE}")
+            yield cursor
+        finally:
+            cursor.close()
+
+    def differing(self, stream: Stream, tables: Mapping[str, pa.Table]) -> pa.Array:
+        """``_row`` of the rows that are new or changed, or whose children are.
+
+        ``tables`` holds the stream's rows and, under their names, its children's.
+        """
+        with self._cursor() as cursor:
+            _stage(cursor, "staged", tables[stream.name])
+            judge(cursor, stream)
+            keys = ", ".join(f'"{name}"' for name in stream.key)
+            cursor.execute(
+                f"CREATE TEMP TABLE differing AS SELECT {keys} FROM merged "
+                "WHERE _verdict <> 'unchanged'"
+            )
+            for child in children(stream.name):
+                _stage(cursor, "staged_children", tables[child.name])
+                judge_children(cursor, stream, child)
+                mine = "master_entity_id, document_type, document_id"
+                cursor.execute(
+                    f"""INSERT INTO differing SELECT {mine} FROM merged
+                    WHERE _verdict <> 'unchanged' UNION SELECT {mine} FROM gone"""
+                )
+            found = cursor.sql(
+                f"""SELECT _row FROM staged s
+                SEMI JOIN differing d ON {same_key(stream.key, "s", "d")}"""
+            ).to_arrow_table()
+        return found.column("_row").combine_chunks()
+
+    def missing(self, scope: Scope, seen: pa.Table, rejected: list[str]) -> tuple[int, list[Any]]:
+        """How many rows of the scope are known, and the keys of those not among ``seen``.
+
+        A row that was rejected this time is there, so it is not missing.
+        """
+        stream = scope.stream
+        key = ", ".join(f't."{name}"::VARCHAR' for name in stream.key)
+        condition, values = scope.condition
+        with self._cursor() as cursor:
+            cursor.register("seen", seen)
+            cursor.execute(
+                f"CREATE TEMP TABLE known AS FROM history.{stream.name} WHERE {condition}", values
+            )
+            counted = cursor.execute("SELECT count(*) FROM known").fetchone()
+            refused = "AND NOT list_contains(?, t.id)" if "id" in stream.by_name else "AND ? <> []"
+            rows = cursor.execute(
+                f"""SELECT [{key}] FROM known t
+                ANTI JOIN seen s ON {same_key(stream.key, "s", "t")}
+                WHERE true {refused if rejected else ""} ORDER BY ALL""",
+                [rejected] if rejected else [],
+            ).fetchall()
+        return int(counted[0]) if counted else 0, [found for (found,) in rows]
+
+    def stale_details(self, stream: Stream, listed: pa.Table) -> tuple[list[str], list[str]]:
+        """Ids of listed rows whose detail must be read, and of those worth another look.
+
+        It must be read when the row is new, when a business field that the list shows
+        differs from the current version, or when it was never read. An open (unpaid) row
+        is worth a look, longest unread first: a lean list does not show payments.
+        """
+        absent = {
+            name
+            for names in listed.column("_absent").unique().to_pylist()
+            for name in names.split(",")
+        }
+        shown = [c for c in stream.columns if c.name not in absent and c.name not in stream.key]
+        differs = f"{business_hash(shown, 'l')} <> {business_hash(shown, 't')}"
+        with self._cursor() as cursor:
+            cursor.register("listed", listed)
+            rows = cursor.execute(
+                f"""SELECT l.id, bool_or(t._detail_at IS NULL OR {differs if shown else "false"})
+                FROM listed l
+                LEFT JOIN (FROM history.{stream.name} WHERE valid_to IS NULL) t
+                  ON {same_key(stream.key, "l", "t")}
+                LEFT JOIN meta.details d ON {same_key(stream.key, "l", "d")}
+                GROUP BY l.id, d.read_at, t.is_paid
+                HAVING bool_or(t._detail_at IS NULL OR {differs if shown else "false"})
+                    OR t.is_paid IS DISTINCT FROM true
+                ORDER BY d.read_at NULLS FIRST, l.id"""
+            ).fetchall()
+        must = [id_ for id_, due in rows if due]
+        return must, [id_ for id_, due in rows if not due]
+
+    def windows(self, stream: str, company: str, direction: str) -> list[KnownWindow]:
+        """The windows a listing is cut into, as far as they were ever read, oldest first."""
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                """SELECT date_from, date_to, rows, verified_at FROM meta.windows
+                WHERE stream = ? AND master_entity_id = ? AND document_type = ?
+                ORDER BY date_from""",
+                [stream, company, direction],
+            ).fetchall()
+        return [KnownWindow(*row) for row in rows]
+
+    def undated(self, where: Mapping[str, str]) -> int:
+        """Documents of a listing that are known without an issue date."""
+        condition, values = Scope(STREAMS["documents"], where, undated=True).condition
+        with self._cursor() as cursor:
+            row = cursor.execute(
+                f"SELECT count(*) FROM history.documents WHERE {condition}", values
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def companies(self) -> dict[str, str]:
+        """Id and RUT of every company whose rows were ever read."""
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT master_entity_id, rut FROM meta.companies").fetchall()
+        return dict(rows)
+
+    def runs_last_week(self) -> int:
+        """Runs begun in the last seven days, this one included."""
+        with self._cursor() as cursor:
+            row = cursor.execute(
+                "SELECT count(*) FROM raw.syncs WHERE started_at > now() - INTERVAL 7 DAY"
+            ).fetchone()
+        return int(row[0]) + 1 if row else 1
+
+
+def _stage(cursor: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    cursor.register("arriving", table)
+    cursor.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT *, 0::BIGINT AS _seq FROM arriving"
+    )
+    cursor.unregister("arriving")

@@ -18,26 +18,33 @@ def _order(table: str) -> str:
     return f"({table}._seq * 4294967296 + {table}._row)"
 
 
-def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
-    """Merges the temporary table ``staged`` into ``history.<stream>``.
+def judge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
+    """Compares the temporary table ``staged`` with the current rows; writes nothing.
 
-    ``staged`` has the columns of a segment and ``_seq``. Leaves ``merged`` (one row per
-    key, with ``_verdict`` new | changed | unchanged) for the caller to count.
+    ``staged`` has the columns of a segment and ``_seq``. Leaves ``merged``: one row per
+    key, with ``_verdict`` new | changed | unchanged.
     """
     absent = _absent_names(con)
     values = [c for c in stream.columns if c.name not in stream.key]
     _one_row_per_key(con, stream, values, absent)
     _overlay(con, stream, values, absent)
-    _write_versions(con, stream, "merged")
 
 
-def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
-    """Replaces the children of every staged parent that says what they are.
+def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
+    """Merges ``staged`` into ``history.<stream>``; leaves ``merged`` to be counted."""
+    judge(con, stream)
+    _write_versions(con, stream)
 
-    ``staged`` holds the parents, ``staged_children`` the children read with them.
+
+def judge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
+    """Compares ``staged_children`` with what is current of every staged parent that says
+    what its children are.
+
+    Leaves ``parents`` (those parents), ``merged`` as :func:`judge`, and ``gone`` (current
+    children that their parent no longer has).
     """
-    parent_key = [("document_id" if name == "id" else name, name) for name in parent.key]
-    mine = ", ".join(f"{theirs} AS {own}" for own, theirs in parent_key)
+    parent_key = parent_columns(parent)
+    mine = ", ".join(f'"{theirs}" AS "{own}"' for own, theirs in parent_key)
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE parents AS
         SELECT {mine}, max({_order("staged")}) AS _order, max(_fetched_at) AS _fetched_at
@@ -56,16 +63,42 @@ def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream
         SELECT chosen.* EXCLUDE (_fetched_at),
             greatest(chosen._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
             {_verdict("chosen")} AS _verdict
-        FROM chosen LEFT JOIN (FROM history.{child.name} WHERE valid_to IS NULL) t
+        FROM chosen LEFT JOIN {_current(child, "parents", "document_id")} t
           ON {same_key(child.key, "chosen", "t")}"""
     )
-    still = " AND ".join(f"h.{own} = p.{own}" for own, _ in parent_key)
+    still = " AND ".join(f"t.{own} = p.{own}" for own, _ in parent_key)
     con.execute(
-        f"""UPDATE history.{child.name} h SET valid_to = p._fetched_at FROM parents p
-        WHERE h.valid_to IS NULL AND {still}
-          AND NOT EXISTS (SELECT 1 FROM merged m WHERE {same_key(child.key, "m", "h")})"""
+        f"""CREATE OR REPLACE TEMP TABLE gone AS
+        SELECT {_names(child.key, "t")}, p._fetched_at
+        FROM {_current(child, "parents", "document_id")} t JOIN parents p ON {still}
+        ANTI JOIN merged m ON {same_key(child.key, "m", "t")}"""
     )
-    _write_versions(con, child, "merged")
+
+
+def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
+    """Replaces the children of every staged parent that says what they are."""
+    judge_children(con, parent, child)
+    con.execute(
+        f"""UPDATE history.{child.name} h SET valid_to = g._fetched_at FROM gone g
+        WHERE h.valid_to IS NULL AND {same_key(child.key, "g", "h")}"""
+    )
+    _write_versions(con, child)
+
+
+def parent_columns(parent: Stream) -> list[tuple[str, str]]:
+    """The child's name and the parent's name of each column of the parent's key."""
+    return [("document_id" if name == "id" else name, name) for name in parent.key]
+
+
+def _current(stream: Stream, among: str, id_column: str) -> str:
+    """Current rows of a stream, narrowed to the ids at hand: their range prunes the scan."""
+    if id_column not in stream.by_name:
+        return f"(FROM history.{stream.name} WHERE valid_to IS NULL)"
+    low, high = (f"(SELECT {f}({id_column}) FROM {among})" for f in ("min", "max"))
+    return (
+        f"(FROM history.{stream.name} WHERE valid_to IS NULL "
+        f"AND {id_column} BETWEEN {low} AND {high})"
+    )
 
 
 def _absent_names(con: duckdb.DuckDBPyConnection) -> set[str]:
@@ -119,7 +152,7 @@ def _overlay(
                 coalesce(i._detail_at, t._detail_at) AS _detail_at,
                 greatest(i._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
                 t._row_hash AS _old_hash, t._deleted_at AS _was_deleted
-            FROM incoming i LEFT JOIN (FROM history.{stream.name} WHERE valid_to IS NULL) t
+            FROM incoming i LEFT JOIN {_current(stream, "incoming", "id")} t
               ON {same_key(stream.key, "i", "t")}
         ), hashed AS (SELECT *, {business_hash(values)} AS _row_hash FROM overlaid)
         SELECT *, CASE WHEN _old_hash IS NULL THEN 'new'
@@ -129,16 +162,16 @@ def _overlay(
     )
 
 
-def _write_versions(con: duckdb.DuckDBPyConnection, stream: Stream, source: str) -> None:
+def _write_versions(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     con.execute(
-        f"""UPDATE history.{stream.name} h SET valid_to = m._fetched_at FROM {source} m
+        f"""UPDATE history.{stream.name} h SET valid_to = m._fetched_at FROM merged m
         WHERE m._verdict = 'changed' AND h.valid_to IS NULL AND {same_key(stream.key, "m", "h")}"""
     )
     columns = ", ".join(f'"{c.name}"' for c in stream.columns)
     con.execute(
         f"""INSERT INTO history.{stream.name} BY NAME
         SELECT {columns}, _extra, _detail_at, _call, _row_hash, _fetched_at AS valid_from
-        FROM {source} WHERE _verdict <> 'unchanged'"""
+        FROM merged WHERE _verdict <> 'unchanged'"""
     )
 
 

@@ -47,7 +47,7 @@ def find_models(root: Path | None = None) -> list[Model]:
         models = {m.name: m for m in (_read(con, path) for path in paths)}
     for model in models.values():
         for name in model.depends_on:
-            if name.startswith(SCHEMAS) and name not in models:
+            if name.split(".")[0] in SCHEMAS and name not in models:
                 line, column = _position(model.sql, model.sql.find(name))
                 raise ModelError(f"{model.path}:{line}:{column}: no model makes {name}.")
     graph = {name: [d for d in m.depends_on if d in models] for name, m in models.items()}

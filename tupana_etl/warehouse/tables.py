@@ -15,6 +15,7 @@ import duckdb
 from tupana_etl.columns import Column, Kind
 from tupana_etl.domain import DTE_TYPES, HONORARIOS_RETENTION
 from tupana_etl.streams import STREAMS, Stream
+from tupana_etl.warehouse import progress
 
 SERVICE_COLUMNS = (
     Column("_synced_at", Kind.TIME, "When this version was first seen."),
@@ -42,8 +43,9 @@ BOOKKEEPING = {
         "One row per window read: what was asked, how much came, whether it was whole.",
         """run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR, document_type VARCHAR,
         date_from DATE, date_to DATE, period VARCHAR, expected BIGINT, seen BIGINT,
-        new BIGINT, changed BIGINT, unchanged BIGINT, rejected BIGINT, requests BIGINT,
-        complete BOOLEAN, reason VARCHAR, read_at TIMESTAMPTZ""",
+        new BIGINT, changed BIGINT, unchanged BIGINT, rejected BIGINT, missing BIGINT,
+        requests BIGINT, requests_saved BIGINT, complete BOOLEAN, reason VARCHAR,
+        read_at TIMESTAMPTZ""",
     ),
     "raw.lineage": (
         "One row per API call: history.*._call points here.",
@@ -82,6 +84,7 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "CREATE TABLE IF NOT EXISTS meta.applied (seq BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
     )
+    con.execute(progress.TABLES)
     _fill_reference(con)
     con.execute("DELETE FROM meta.declared")
     con.execute("INSERT INTO meta.declared VALUES (?)", [fingerprint])
@@ -89,7 +92,7 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _fingerprint() -> str:
-    declared = (STREAMS, SERVICE_COLUMNS, HISTORY_COLUMNS, BOOKKEEPING, DTE_TYPES)
+    declared = (STREAMS, SERVICE_COLUMNS, HISTORY_COLUMNS, BOOKKEEPING, DTE_TYPES, progress.TABLES)
     return hashlib.sha256(repr((declared, HONORARIOS_RETENTION)).encode()).hexdigest()
 
 

@@ -1,0 +1,159 @@
+"""The world changes between syncs: exactly what changed gets a version, and deletions wait
+for evidence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from .helpers import TODAY, Site, differences, site, tampered, versions
+
+
+def companies(here: Site) -> list[str]:
+    return [row["id"] for row in here.truth("master_entities")]
+
+
+def one_sided(here: Site, condition: str, limit: int) -> list[str]:
+    """Ids of issued documents that only one own company is a party to."""
+    rows = here.query(
+        f"""SELECT id FROM raw.documents d WHERE document_type = 'issued' AND {condition}
+        AND folio IS NOT NULL AND state = 'issued' AND NOT EXISTS (
+            FROM raw.documents o WHERE o.id = d.id AND o.document_type = 'received')
+        ORDER BY id LIMIT {limit}"""
+    )
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("rows", ["rich", "lean"])
+def test_everything_that_happened_arrives_and_nothing_else(tmp_path: Path, rows: str) -> None:
+    with site(tmp_path, documents=400, list_rows=rows) as here:
+        here.sync()
+        company = companies(here)[0]
+        paid = one_sided(here, "NOT is_paid AND date_issued < current_date - 60", 50)
+        claimed = one_sided(here, "dte_type_code = '33' AND is_paid AND NOT has_claims", 5)
+        doomed = one_sided(here, "dte_type_code = '39'", 2)
+        for id_ in paid:
+            here.admin("pay", document_id=int(id_))
+        for id_ in claimed:
+            here.admin("claim", document_id=int(id_), event_code="RCD")
+        late = (TODAY - timedelta(days=365)).isoformat()
+        here.admin("add", company=company, n=20)
+        here.admin("add", company=company, n=1, date=late)
+        for id_ in doomed:
+            here.admin("delete", document_id=int(id_))
+        before = versions(here)
+
+        second = here.sync()
+        assert second.complete, [r.reasons for r in second.streams]
+        grown = versions(here)
+        assert grown["documents"] == before["documents"] + len(paid) + len(claimed) + 21
+        assert grown["document_states"] == before["document_states"] + len(claimed)
+        assert here.query("SELECT count(*) FROM raw.documents WHERE _deleted_at IS NOT NULL") == [
+            (0,)
+        ]
+
+        third = here.sync()
+        assert third.complete
+        assert sum(r.new + r.changed for r in third.streams) == 0
+        assert sum(r.deleted for r in third.streams) >= len(doomed)
+        assert differences(here) == {}
+        gone = here.query(
+            """SELECT DISTINCT d.id, l._deleted_at = d._deleted_at FROM raw.documents d
+            JOIN raw.document_lines l ON l.document_id = d.id
+            WHERE d._deleted_at IS NOT NULL ORDER BY 1"""
+        )
+        assert gone == [(id_, True) for id_ in sorted(doomed)]
+
+        final = versions(here)
+        assert here.sync().complete
+        assert versions(here) == final
+
+
+def test_a_row_that_comes_back_is_no_longer_deleted(tmp_path: Path) -> None:
+    with site(tmp_path, documents=100) as here:
+        here.sync()
+        (doomed,) = one_sided(here, "dte_type_code = '33'", 1)
+
+        def hide(request: Request, body: dict[str, list[dict[str, object]]]) -> tuple[int, object]:
+            if request.url.path.endswith("/documents"):
+                rows = [r for r in body["results"] if str(r["id"]) != doomed]
+                gone = len(body["results"]) - len(rows)
+                return 200, {**body, "results": rows, "count": body["count"] - gone}  # type: ignore[operator]
+            return 200, body
+
+        state = f"SELECT _deleted_at IS NOT NULL FROM raw.documents WHERE id = '{doomed}'"
+        with tampered(here, hide) as there:
+            for expected in (False, True):
+                there.sync("documents")
+                assert here.query(state) == [(expected,)]
+        assert here.sync().complete
+        assert here.query(state) == [(False,)]
+        assert differences(here) == {}
+
+
+def test_missing_once_is_not_deleted(tmp_path: Path) -> None:
+    with site(tmp_path, documents=60) as here:
+        here.sync()
+        (doomed,) = one_sided(here, "true", 1)
+        before = versions(here)
+
+        def hide(request: Request, body: dict[str, list[dict[str, object]]]) -> tuple[int, object]:
+            if request.url.path.endswith("/documents"):
+                rows = [r for r in body["results"] if str(r["id"]) != doomed]
+                gone = len(body["results"]) - len(rows)
+                return 200, {**body, "results": rows, "count": body["count"] - gone}  # type: ignore[operator]
+            return 200, body
+
+        for _ in range(2):
+            with tampered(here, hide) as there:
+                there.sync("documents")
+            here.sync("documents")
+        assert versions(here) == before
+
+
+def test_a_window_that_falls_to_zero_is_not_believed(tmp_path: Path) -> None:
+    with site(tmp_path, documents=120) as here:
+        here.sync()
+        before = here.query("SELECT count(*) FROM raw.documents WHERE _deleted_at IS NULL")
+
+        def empty(request: Request, body: object) -> tuple[int, object]:
+            if request.url.path.endswith("/documents"):
+                return 200, {"count": 0, "next": None, "previous": None, "results": []}
+            return 200, body
+
+        with tampered(here, empty) as there:
+            for _ in range(3):
+                result = there.sync("documents")
+                assert not result.complete
+                assert any("known rows did not come" in r.reasons[0] for r in result.streams)
+        assert here.query("SELECT count(*) FROM raw.documents WHERE _deleted_at IS NULL") == before
+        assert here.sync().complete
+
+
+def test_a_hidden_company_is_still_tried_and_named(tmp_path: Path) -> None:
+    with site(tmp_path, documents=80) as here:
+        here.sync()
+        company = companies(here)[-1]
+        rut = next(r["tax_id"] for r in here.truth("master_entities") if r["id"] == company)
+
+        def hide(
+            request: Request, body: list[dict[str, list[dict[str, object]]]]
+        ) -> tuple[int, object]:
+            if request.url.path.endswith("/credentials"):
+                for credential in body:
+                    credential["master_entities"] = [
+                        e for e in credential["master_entities"] if str(e["id"]) != company
+                    ]
+            elif request.query_params.get("master_entity_id") == company:
+                return 403, {"error": "Sin credenciales vigentes"}
+            return 200, body
+
+        with tampered(here, hide) as there:
+            result = there.sync("documents")
+        assert result.hidden == (rut,)
+        assert {r.entity: r.reasons for r in result.streams if not r.complete}.keys() == {rut}
+        assert here.sync().complete
+        assert differences(here) == {}

@@ -1,0 +1,89 @@
+"""What ``tupana doctor`` asks of the data on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tupana_etl import analysis
+from tupana_etl.cli import output
+from tupana_etl.cli.checks import Check
+from tupana_etl.cli.streams import states
+from tupana_etl.domain import utcnow
+from tupana_etl.errors import TupanaError
+from tupana_etl.lake.manifest import Manifest
+from tupana_etl.settings import Settings
+from tupana_etl.warehouse.apply import segment_file
+
+RUNS = """
+SELECT run_id, started_at, finished_at, complete FROM raw.syncs ORDER BY started_at DESC LIMIT 1
+"""
+ERRORS = "SELECT count(*) FROM marts.data_quality WHERE severity = 'error'"
+
+
+def check_data(configured: Settings) -> Iterator[Check]:
+    """The lake, what was published, the last sync, its freshness and its findings."""
+    yield _check_lake(configured)
+    if not configured.analytics.exists():
+        yield Check("analytics", "warn", "nothing is published yet", "Run `tupana sync`.")
+        return
+    try:
+        published = datetime.fromtimestamp(configured.analytics.stat().st_mtime, utcnow().tzinfo)
+        age = output.number(round((utcnow() - published).total_seconds() / 3600, 1))
+        with analysis.connect(configured):
+            yield Check("analytics", "ok", f"{configured.analytics}, published {age} h ago")
+        yield _check_last_sync(configured)
+        yield _check_freshness(configured)
+        yield _check_findings(configured)
+    except TupanaError as error:
+        yield Check(
+            "analytics", "fail", str(error), "Run `tupana marts --rebuild`: the lake has it all."
+        )
+
+
+def _check_lake(configured: Settings) -> Check:
+    manifest = Manifest(configured.lake)
+    entries = segments = 0
+    try:
+        for entry in manifest.entries():
+            entries += 1
+            for segment in entry.body.get("segments", {}).values():
+                segment_file(configured.lake, segment)
+                segments += 1
+    except TupanaError as error:
+        return Check("lake", "fail", "damaged", str(error))
+    if not entries:
+        return Check("lake", "ok", "empty")
+    return Check("lake", "ok", f"{output.number(segments)} segments, all there")
+
+
+def _check_last_sync(configured: Settings) -> Check:
+    with analysis.answer(RUNS, configured) as found:
+        runs = list(found.rows)
+    if not runs:
+        return Check("last sync", "warn", "none", "Run `tupana sync`.")
+    _, started, finished, complete = runs[0]
+    if finished is None:
+        text = f"begun {output.moment(started)} and not ended"
+        return Check("last sync", "fail", text, "Run `tupana sync`: it goes on from there.", 1)
+    if complete:
+        return Check("last sync", "ok", f"complete, {output.moment(finished)}")
+    text = f"not complete, {output.moment(finished)}"
+    cure = "`tupana streams` names what is missing; run `tupana sync` again."
+    return Check("last sync", "fail", text, cure, code=1)
+
+
+def _check_freshness(configured: Settings) -> Check:
+    behind = [s.stream for s in states(configured) if s.status in ("stale", "never read")]
+    if behind:
+        return Check("freshness", "warn", f"behind: {', '.join(behind)}", "Run `tupana sync`.")
+    return Check("freshness", "ok", "every stream is fresh")
+
+
+def _check_findings(configured: Settings) -> Check:
+    with analysis.answer(ERRORS, configured) as found:
+        ((errors,),) = found.rows
+    if errors:
+        cure = "tupana query \"FROM marts.data_quality WHERE severity = 'error'\""
+        return Check("findings", "warn", f"{output.number(errors)} errors in the data", cure)
+    return Check("findings", "ok", "no errors in marts.data_quality")

@@ -1,0 +1,176 @@
+"""The commands: what each is for, an example, its own options. Declared once, in order."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NEVER_ISSUED = "Nothing is ever issued unless a person plans, approves and sends it."
+
+
+def _nothing(_: argparse.ArgumentParser) -> None:
+    """A command without options of its own."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """``name`` is also the module in this package whose ``run(args)`` does it."""
+
+    name: str
+    summary: str
+    example: str
+    add: Callable[[argparse.ArgumentParser], None] = _nothing
+    more: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        first = f"{self.summary[:1].upper()}{self.summary[1:]}."
+        return [p for p in (first, self.more) if p]
+
+
+def _wait(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--wait",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds to wait for another run of this home (60)",
+    )
+
+
+def _sync(p: argparse.ArgumentParser) -> None:
+    p.add_argument("streams", nargs="*", metavar="STREAM", help="only these (default: all)")
+    p.add_argument("--entity", metavar="RUT", help="only this company: its RUT or id")
+    p.add_argument("--since", metavar="DATE", help="oldest issue date to read, YYYY-MM-DD")
+    p.add_argument(
+        "--full",
+        action="store_true",
+        help="read again also what an interrupted run had read",
+    )
+    _wait(p)
+
+
+def _marts(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="throw the warehouse away and build it again from the lake",
+    )
+    _wait(p)
+
+
+def _query(p: argparse.ArgumentParser) -> None:
+    p.add_argument("sql", metavar="SQL", help="one query; - reads it from stdin")
+    p.add_argument(
+        "--limit", type=_whole, default=50, metavar="N", help="rows to show (50; --json: all)"
+    )
+
+
+def _export(p: argparse.ArgumentParser) -> None:
+    p.add_argument("table", metavar="TABLE", help="such as marts.receivables or raw.documents")
+    p.add_argument("--format", choices=("xlsx", "csv", "parquet"), default="xlsx")
+    p.add_argument("--out", metavar="FILE", help="default: exports/TABLE.FORMAT in the home")
+    p.add_argument("--force", action="store_true", help="overwrite an --out that exists")
+
+
+def _files(p: argparse.ArgumentParser) -> None:
+    p.add_argument("document", metavar="DOCUMENT", help="its id, or ISSUER_RUT:TYPE:FOLIO")
+    p.add_argument("--pdf", action="store_true", help="only the PDF")
+    p.add_argument("--xml", action="store_true", help="only the XML")
+
+
+def _sandbox(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--port", type=_whole, default=8420, help="8420; 0 takes a free one")
+    p.add_argument("--documents", type=_whole, default=1500, metavar="N", help="1500")
+    p.add_argument("--seed", type=_whole, default=7, help="another number, another world (7)")
+    p.add_argument("--contract", choices=("2026-04", "2026-08"), default="2026-08")
+    p.add_argument("--list", choices=("lean", "rich"), default="rich", help="fields of list rows")
+    p.add_argument("--latency", type=_whole, default=0, metavar="MS", help="before each answer")
+    p.add_argument("--load", metavar="DIR", help="also serve the DTE XML files of a folder")
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "try it out: sandbox, sync, receivables; no key, no network",
+        "tupana demo",
+        more="Everything is invented and stays in TUPANA_HOME/demo. The key and the address "
+        "in your settings are not used.",
+    ),
+    Command(
+        "sync",
+        "read the API into lake, warehouse and marts, and publish",
+        "tupana sync\ntupana sync documents cessions --entity 76086428-5",
+        _sync,
+        more="Exit code 1 when something could not be read whole; the next run mends it.",
+    ),
+    Command(
+        "marts",
+        "rebuild the marts from what was read; asks nobody",
+        "tupana marts",
+        _marts,
+    ),
+    Command(
+        "query",
+        "run SQL on what was published, read-only",
+        'tupana query "SELECT buyer_name, sum(open_balance_clp) AS open\n'
+        '              FROM marts.receivables GROUP BY ALL ORDER BY open DESC"',
+        _query,
+    ),
+    Command(
+        "export",
+        "hand over a table as a spreadsheet, CSV or Parquet",
+        "tupana export marts.receivables --format xlsx",
+        _export,
+        more="Text that a spreadsheet would take for a formula is made harmless.",
+    ),
+    Command(
+        "companies",
+        "which companies the key sees, what is loaded of each",
+        "tupana companies",
+    ),
+    Command(
+        "streams",
+        "what is loaded, how fresh and how complete",
+        "tupana streams",
+    ),
+    Command(
+        "files",
+        "keep a document's PDF and XML before their URL dies",
+        "tupana files 76086428-5:33:1042 --pdf",
+        _files,
+        more="They are kept in TUPANA_HOME/files. A document named by RUT, type and folio "
+        "must have been synced before.",
+    ),
+    Command(
+        "doctor",
+        "what is wrong, and what to do about it",
+        "tupana doctor",
+        more="Exit code 2 when you must change something, 1 when it may pass by itself.",
+    ),
+    Command(
+        "sandbox",
+        "serve the API on this machine, with an invented world",
+        "tupana sandbox --port 8420 --documents 20000",
+        _sandbox,
+        more="The world is kept in TUPANA_HOME/sandbox: a restart finds it as it was. "
+        "Ctrl-C ends it.",
+    ),
+)

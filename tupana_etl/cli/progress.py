@@ -1,0 +1,56 @@
+"""Progress of a sync on a terminal: what was found, what was read, when it may end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from tupana_etl.reading import OnRows
+
+
+@contextmanager
+def reading(*, shown: bool) -> Iterator[OnRows]:
+    """What ``sync`` tells about rows while it reads, drawn on stderr if ``shown``.
+
+    Lists say how many rows they have before they are read, so the end is known early;
+    rows that nobody announced make the total grow. Nothing is left behind at the end.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield lambda stream, found, read: None
+        return
+    with _bar() as bar:
+        task = bar.add_task("connecting", total=None)
+        found_rows = read_rows = 0
+
+        def on_rows(stream: str, found: int, read: int) -> None:
+            nonlocal found_rows, read_rows
+            found_rows, read_rows = found_rows + found, read_rows + read
+            bar.update(
+                task,
+                description=f"{stream:<19}",
+                total=max(found_rows, read_rows, 1),
+                completed=read_rows,
+            )
+
+        yield on_rows
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("reading {task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

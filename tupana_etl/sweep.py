@@ -1,0 +1,80 @@
+"""Which windows of dates a sync reads: the recent ones always, older ones in turn.
+
+There is no updated-since filter, so old documents are read again: windows that touch the
+last 90 days in every run, older ones least recently verified first within a budget of
+requests. A company of 20,000 documents is verified whole by every run, any other within
+seven days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, timedelta
+
+from tupana_etl.listing import PAGE_SIZE
+from tupana_etl.warehouse.known import KnownWindow
+from tupana_etl.windows import Window
+
+LOOK_BACK = timedelta(days=90)
+BUDGET = 200
+"""Requests per company and run for windows older than the look-back, at least."""
+
+
+def tiles(known: Iterable[KnownWindow], start: date) -> list[KnownWindow]:
+    """The known windows, with the gaps between ``start`` and for ever filled by new ones."""
+    found: list[KnownWindow] = []
+    at: date | None = start
+    for window in known:
+        if at is None or (window.date_to is not None and window.date_to < at):
+            continue
+        if window.date_from > at:
+            found.append(KnownWindow(at, window.date_from - timedelta(days=1), 0, None))
+        found.append(replace(window, date_from=max(window.date_from, at)))
+        at = None if window.date_to is None else window.date_to + timedelta(days=1)
+    if at is not None:
+        found.append(KnownWindow(at, None, 0, None))
+    return found
+
+
+def split_due(
+    windows: list[KnownWindow], today: date, budget: int, full: bool = False
+) -> tuple[list[KnownWindow], list[KnownWindow]]:
+    """The windows to read now, and those that may wait."""
+    now = [w for w in windows if full or _always(w, today)]
+    waiting = [w for w in windows if w not in now]
+    for window in sorted(waiting, key=lambda w: (w.verified_at, w.date_from)):
+        budget -= pages(window)
+        if budget < 0:
+            break
+        now.append(window)
+    return sorted(now, key=_start), sorted((w for w in waiting if w not in now), key=_start)
+
+
+def budget(mine: list[KnownWindow], company: list[KnownWindow], runs: int) -> int:
+    """Requests that one listing may spend on older windows.
+
+    The company's budget is 200, or what verifies it whole in a week of ``runs``; its
+    listings share it by size.
+    """
+    total = sum(pages(w) for w in company)
+    whole = max(BUDGET, -(-total // runs))
+    return whole if total <= whole else -(-whole * sum(pages(w) for w in mine) // total)
+
+
+def pages(window: KnownWindow) -> int:
+    return max(1, -(-window.rows // PAGE_SIZE))
+
+
+def as_window(listing: Window, known: KnownWindow) -> Window:
+    return replace(listing, date_from=known.date_from, date_to=known.date_to)
+
+
+def _always(window: KnownWindow, today: date) -> bool:
+    return (
+        window.verified_at is None or window.date_to is None or window.date_to >= today - LOOK_BACK
+    )
+
+
+def _start(window: KnownWindow) -> date:
+    return window.date_from
