@@ -13,8 +13,9 @@ REPO = Path(__file__).parents[1]
 ORDER = (
     *("errors", "columns", "domain", "settings", "streams", "home"),  # ground floor
     *("api", "arrow", "lake", "warehouse", "outbox", "inbox", "sandbox"),
-    *("windows", "reading", "extract", "intake", "pipeline"),  # top floor: the moves of one sync
-    *("analysis", "__init__", "cli", "__main__"),  # and what people hold
+    *("extract", "pipeline"),  # top floor: the moves of one sync
+    *("analysis", "spreadsheet", "export", "files"),  # and what people hold
+    *("__init__", "cli", "__main__"),
 )
 """A room imports itself and those before it. ``__init__`` is the library's front door."""
 

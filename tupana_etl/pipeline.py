@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from tupana_etl import home
 from tupana_etl.errors import ConfigError
-from tupana_etl.intake import Order, Taken, take_in
+from tupana_etl.extract.intake import Order, Taken, take_in
+from tupana_etl.extract.reading import OnRows
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.segments import remove_temporaries
-from tupana_etl.reading import OnRows
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,14 @@ _KEY = {"Authorization": f"Api-Key {DEMO_KEY}"}
 @contextmanager
 def site(folder: Path, **world: Any) -> Iterator[Site]:
     """A sandbox with a world of its own, and an empty home, below ``folder``."""
-    settings = {"documents": 200, "today": TODAY, **world}
-    with running(folder / "world.sqlite", World(**settings)) as url:
-        yield Site(url, Settings(api_key=DEMO_KEY, base_url=url, home=folder / "home"))
+    shape = {"documents": 200, "months": 6, "today": TODAY, **world}
+    # A short history: each month of SII's books is a request.
+    start = None if shape["months"] > 6 else TODAY.replace(day=1) - timedelta(days=190)
+    with running(folder / "world.sqlite", World(**shape)) as url:
+        yield Site(
+            url,
+            Settings(api_key=DEMO_KEY, base_url=url, home=folder / "home", start_date=start),
+        )
 
 
 Change = Callable[[Request, Any], tuple[int, Any]]

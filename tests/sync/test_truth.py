@@ -12,7 +12,7 @@ from .helpers import differences, site, versions
 
 
 def test_twenty_thousand_documents_equal_the_servers_own_truth(tmp_path: Path) -> None:
-    with site(tmp_path, documents=20_000, seed=2) as here:
+    with site(tmp_path, documents=20_000, months=24, seed=2) as here:
         result = here.sync()
         assert result.complete
         assert result.rejected == 0

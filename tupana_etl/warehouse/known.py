@@ -153,6 +153,16 @@ class Known:
             rows = cursor.execute("SELECT master_entity_id, rut FROM meta.companies").fetchall()
         return dict(rows)
 
+    def periods(self, stream: str, company: str) -> dict[str, datetime]:
+        """When each month of a company's books was last read whole."""
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                """SELECT period, max(read_at) FROM raw.windows
+                WHERE stream = ? AND master_entity_id = ? AND complete GROUP BY ALL""",
+                [stream, company],
+            ).fetchall()
+        return dict(rows)
+
     def runs_last_week(self) -> int:
         """Runs begun in the last seven days, this one included."""
         with self._cursor() as cursor:

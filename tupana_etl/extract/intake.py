@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 from tupana_etl import domain, home
 from tupana_etl.api.client import Client
 from tupana_etl.api.reads import Company, companies, resolve
-from tupana_etl.dated import Listing, filters_dates, read_by_dates, read_undivided
 from tupana_etl.errors import ConfigError
-from tupana_etl.extract import Extraction, extract
+from tupana_etl.extract.dated import Listing, filters_dates, read_by_dates, read_undivided
+from tupana_etl.extract.extraction import Extraction, extract
+from tupana_etl.extract.reading import OnRows
+from tupana_etl.extract.sweep import due_periods
+from tupana_etl.extract.windows import Window, months_before, slices
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.reading import OnRows
 from tupana_etl.settings import Settings
 from tupana_etl.streams import Stream
 from tupana_etl.warehouse.known import Known
-from tupana_etl.windows import Window, months_before, slices
 
 HISTORY_MONTHS = 24
 """How far back the first sync reads when no start date is set."""
@@ -117,7 +118,11 @@ async def _read(
 ) -> list[Entry]:
     gate = asyncio.Semaphore(work.client.max_concurrency)
     skip = _skip(begun.done)
-    due = [w for s in order.streams for w in slices(s, chosen, begun.start, today)]
+    due = [
+        window
+        for stream in order.streams
+        for window in _in_turn(work, order, list(slices(stream, chosen, begun.start, today)))
+    ]
     dated = [w for w in due if "window" in w.stream.slices]
     by_dates = await filters_dates(work, dated)
     entries: list[Entry] = []
@@ -137,6 +142,21 @@ async def _read(
             elif not skip(window):
                 group.create_task(plain(window))
     return entries
+
+
+def _in_turn(work: Extraction, order: Order, windows: list[Window]) -> Iterator[Window]:
+    """Leaves out the months of SII's books that may wait for a later run."""
+    months: dict[Company, list[Window]] = {}
+    for window in windows:
+        if window.period is None or window.company is None:
+            yield window
+        else:
+            months.setdefault(window.company, []).append(window)
+    for company, found in months.items():
+        verified = work.known.periods(found[0].stream.name, company.id)
+        periods = [w.period for w in found if w.period]
+        due = due_periods(periods, verified, work.runs, order.full)
+        yield from (w for w in found if w.period in due)
 
 
 def _begin(order: Order, manifest: Manifest, today: date) -> _Begun:

@@ -10,8 +10,8 @@ import msgspec
 from tupana_etl.api.client import Client, Reply
 from tupana_etl.api.pages import Page, parse_page, read_pages
 from tupana_etl.errors import NotFound, ServerError
+from tupana_etl.extract.windows import Window
 from tupana_etl.streams import Rows, Stream
-from tupana_etl.windows import Window
 
 PAGE_SIZE = 100
 

@@ -13,12 +13,12 @@ from datetime import date
 
 from tupana_etl.api.pages import Page
 from tupana_etl.errors import ApiError, AuthError
-from tupana_etl.extract import Extraction, commit, cut, extract
+from tupana_etl.extract.extraction import Extraction, commit, cut, extract
+from tupana_etl.extract.listing import count
+from tupana_etl.extract.sweep import as_window, budget, split_due, tiles
+from tupana_etl.extract.windows import DIRECTIONS, Window
 from tupana_etl.lake.manifest import Entry
-from tupana_etl.listing import count
-from tupana_etl.sweep import as_window, budget, split_due, tiles
 from tupana_etl.warehouse.known import KnownWindow
-from tupana_etl.windows import DIRECTIONS, Window
 
 FAR_FUTURE = date(9000, 1, 1)
 BEGINNING = date(1900, 1, 1)

@@ -17,13 +17,13 @@ from tupana_etl.api.pages import Page
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, NotFound
+from tupana_etl.extract.listing import ask_page
+from tupana_etl.extract.reading import OnRows, Reading
+from tupana_etl.extract.windows import WINDOW_ROWS, Window
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.window import WindowWriter
-from tupana_etl.listing import ask_page
-from tupana_etl.reading import OnRows, Reading
 from tupana_etl.streams import Stream
 from tupana_etl.warehouse.known import Known
-from tupana_etl.windows import WINDOW_ROWS, Window
 
 TRIES = 3
 """Times a torn window is read before it is called incomplete."""

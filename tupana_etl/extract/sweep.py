@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from tupana_etl.listing import PAGE_SIZE
+from tupana_etl.extract.listing import PAGE_SIZE
+from tupana_etl.extract.windows import Window
 from tupana_etl.warehouse.known import KnownWindow
-from tupana_etl.windows import Window
 
 LOOK_BACK = timedelta(days=90)
 BUDGET = 200
 """Requests per company and run for windows older than the look-back, at least."""
+
+
+RECENT_MONTHS = 4
+"""Months of SII's books that may still change: claims and late notes move them."""
 
 
 def tiles(known: Iterable[KnownWindow], start: date) -> list[KnownWindow]:
@@ -60,6 +64,20 @@ def budget(mine: list[KnownWindow], company: list[KnownWindow], runs: int) -> in
     total = sum(pages(w) for w in company)
     whole = max(BUDGET, -(-total // runs))
     return whole if total <= whole else -(-whole * sum(pages(w) for w in mine) // total)
+
+
+def due_periods(
+    periods: list[str], verified: dict[str, datetime], runs: int, full: bool = False
+) -> set[str]:
+    """The months of SII's books to read now: the last ones always, older ones in turn.
+
+    ``periods`` are in order, ``verified`` says when each was last read whole. Older months
+    come round once in a week of ``runs``.
+    """
+    recent, older = periods[-RECENT_MONTHS:], periods[:-RECENT_MONTHS]
+    unread = [p for p in older if p not in verified]
+    oldest = sorted((p for p in older if p in verified), key=lambda p: (verified[p], p))
+    return {*recent, *unread, *(oldest if full else oldest[: -(-len(older) // runs)])}
 
 
 def pages(window: KnownWindow) -> int:

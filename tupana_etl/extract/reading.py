@@ -18,12 +18,12 @@ from tupana_etl.arrow.detail import with_lists, xml_needed
 from tupana_etl.arrow.rows import Reject
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, DataError
+from tupana_etl.extract.listing import pages_of, undated_pages
+from tupana_etl.extract.windows import Window
 from tupana_etl.lake.window import WindowWriter
-from tupana_etl.listing import pages_of, undated_pages
 from tupana_etl.streams import Stream, children
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
-from tupana_etl.windows import Window
 
 HOLD_ROWS = 5_000
 """Rows compared with the warehouse at once, and held in memory until then."""
