@@ -70,10 +70,8 @@ format: $(STAMP) ## Rewrite the code in the house format
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
-dev: $(STAMP) ## Open the Dagster UI on this machine
-	@home="$${TUPANA_HOME:-tupana_home}"; mkdir -p "$$home/dagster"; \
-	DAGSTER_HOME="$$(cd "$$home/dagster" && pwd)" \
-	  $(PY) -m dagster dev -w workspace.yaml -h 127.0.0.1
+dev: $(STAMP) ## Open the Dagster UI on this machine (ARGS='-p 3001' to choose a port)
+	@$(PY) -m dagster_project.dev $(ARGS)
 
 notebooks: $(STAMP) ## Run every notebook against a fresh demo; saves nothing
 	@set -eu; work="$(CURDIR)/$(BUILD)/notebooks"; rm -rf "$$work"; mkdir -p "$$work"; \

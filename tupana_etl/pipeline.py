@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -20,8 +20,9 @@ from tupana_etl import home
 from tupana_etl.errors import ConfigError
 from tupana_etl.extract.intake import Order, Taken, take_in
 from tupana_etl.extract.reading import OnRows
+from tupana_etl.extract.refresh import refresh_document
+from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.lake.segments import remove_temporaries
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
@@ -99,15 +100,58 @@ def sync(
     server answered when not even the companies could be read. A window that fails after
     that is in the result, not raised. Works with an event loop running (a notebook).
     """
-    started = time.monotonic()
     order = Order(settings.need_key(), choose(streams), entity, since, full)
+    return _run_one(
+        order,
+        lambda manifest, known: take_in(order, manifest, known, on_rows),
+        marts=marts,
+        wait=wait,
+    )
+
+
+def refresh(
+    settings: Settings,
+    *,
+    document: str | None = None,
+    company: str | None = None,
+    wait: float = 60.0,
+) -> SyncResult:
+    """Reads one document, or everything of one company (RUT or id), again now.
+
+    For a webhook, a change of ``/sync-status`` or a person who waits for it: a document
+    costs one request. Applies, rebuilds the models and publishes as :func:`sync`, and
+    raises the same; NotFound or DataError when the document is not the user's.
+    """
+    if (document is None) == (company is None):
+        raise ConfigError("refresh takes either a document or a company.")
+    if document is None:
+        return sync(settings, entity=company, full=True, wait=wait)
+    order = Order(settings.need_key(), choose(["documents"]))
+    return _run_one(
+        order,
+        lambda manifest, known: refresh_document(order, document, manifest, known),
+        marts=True,
+        wait=wait,
+    )
+
+
+def _run_one(
+    order: Order,
+    read: Callable[[Manifest, Known], Coroutine[Any, Any, Taken]],
+    *,
+    marts: bool,
+    wait: float,
+) -> SyncResult:
+    """Reading, applying, building and publishing under the home's lock."""
+    started = time.monotonic()
+    settings = order.settings
     with home.lock(settings.home, wait):
         with writer(settings.warehouse) as con:
             manifest = Manifest(settings.lake)
             manifest.open_for_append()
-            remove_temporaries(settings.lake)
+            remove_leftovers(manifest)
             apply(con, manifest)
-            taken = run_async(take_in(order, manifest, Known(con), on_rows))
+            taken = run_async(read(manifest, Known(con)))
             apply(con, manifest)
             models = _build(con, settings) if marts else []
             results = _results(con, taken)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
+from tupana_etl.errors import NotFound
+from tupana_etl.pipeline import refresh
+
 from .helpers import TODAY, Site, differences, site, tampered, versions
 
 
@@ -159,3 +162,34 @@ def test_a_hidden_company_is_still_tried_and_named(tmp_path: Path) -> None:
         assert {r.entity: r.reasons for r in result.streams if not r.complete}.keys() == {rut}
         assert here.sync().complete
         assert differences(here) == {}
+
+
+def test_one_document_or_one_company_is_refreshed_now(tmp_path: Path) -> None:
+    with site(tmp_path, documents=80) as here:
+        here.sync()
+        first, second = one_sided(here, "NOT is_paid", 2)
+        for id_ in (first, second):
+            here.admin("pay", document_id=int(id_))
+        before = here.stats()["requests"]
+        result = refresh(here.settings, document=first)
+        assert (result.complete, sum(r.changed for r in result.streams)) == (True, 1)
+        assert here.stats()["requests"] - before == 2  # the companies, and the document
+        paid = f"SELECT id FROM raw.documents WHERE is_paid AND id IN ('{first}', '{second}')"
+        assert here.query(paid) == [(first,)]
+        refresh(here.settings, company=here.truth("master_entities")[0]["tax_id"])
+        assert here.sync().complete
+        assert differences(here) == {}
+        with pytest.raises(NotFound):
+            refresh(here.settings, document="999999999")
+
+
+def test_a_refresh_says_nothing_of_other_rows(tmp_path: Path) -> None:
+    with site(tmp_path, documents=60) as here:
+        here.sync()
+        doomed, kept = one_sided(here, "true", 2)
+        here.admin("delete", document_id=int(doomed))
+        here.sync()
+        refresh(here.settings, document=kept)
+        here.sync()
+        gone = here.query("SELECT DISTINCT id FROM raw.documents WHERE _deleted_at IS NOT NULL")
+        assert gone == [(doomed,)]

@@ -149,8 +149,12 @@ def commit(
     *,
     reason: str | None = None,
     requests: int = 1,
+    partial: bool = False,
 ) -> Entry:
-    """Appends the window to the manifest; complete when there is no reason against it."""
+    """Appends the window to the manifest; complete when there is no reason against it.
+
+    ``partial``: it holds some rows of the listing, and says nothing of the others.
+    """
     now = utcnow().isoformat()
     body: dict[str, Any] = {
         "run": run.run_id,
@@ -164,6 +168,7 @@ def commit(
         "requests": requests,
         "requests_saved": 0,
         "complete": reason is None,
+        "partial": partial,
         "reason": reason,
         "details": [],
         "missing": [],

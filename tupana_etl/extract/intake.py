@@ -53,7 +53,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class _Begun:
+class Begun:
     """A run that is open in the manifest, perhaps since before a crash."""
 
     run_id: str
@@ -73,7 +73,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         home.check_origin(settings, [c.rut for c in visible])
         chosen = await _companies(order, client)
         hidden = [] if _narrowed(order) else _hidden(known, visible)
-        begun = _begin(order, manifest, today)
+        begun = begin(order, manifest)
         work = Extraction(
             client,
             settings.lake,
@@ -86,7 +86,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         )
         read = await _read(work, order, [*chosen, *hidden], begun, today)
         entries = [*begun.done, *read]
-        _end(manifest, begun.run_id, entries, client.requests)
+        end(manifest, begun.run_id, entries, client.requests)
         unknown = {name: d.unknown for name, d in work.decoders.items() if d.unknown}
         return Taken(begun.run_id, entries, unknown, client.requests, [c.rut for c in hidden])
 
@@ -114,7 +114,7 @@ def _hidden(known: Known, visible: list[Company]) -> list[Company]:
 
 
 async def _read(
-    work: Extraction, order: Order, chosen: list[Company], begun: _Begun, today: date
+    work: Extraction, order: Order, chosen: list[Company], begun: Begun, today: date
 ) -> list[Entry]:
     gate = asyncio.Semaphore(work.client.max_concurrency)
     skip = _skip(begun.done)
@@ -159,25 +159,37 @@ def _in_turn(work: Extraction, order: Order, windows: list[Window]) -> Iterator[
         yield from (w for w in found if w.period in due)
 
 
-def _begin(order: Order, manifest: Manifest, today: date) -> _Begun:
-    """Opens a run, or goes on with the one that a crash or Ctrl-C left open."""
-    runs = [e for e in manifest.entries() if e.kind in ("run", "end")]
-    starts = [date.fromisoformat(e.body["start"]) for e in runs if e.kind == "run"]
+def begin(order: Order, manifest: Manifest) -> Begun:
+    """Opens a sync, or goes on with the one that a crash or Ctrl-C left open."""
+    runs = [e for e in manifest.entries() if e.kind == "run" and not e.body["single"]]
+    ended = {e.body["run"] for e in manifest.entries() if e.kind == "end"}
+    starts = [date.fromisoformat(e.body["start"]) for e in runs]
     wanted = order.since or order.settings.start_date
     if wanted is None:
-        wanted = min(starts, default=months_before(today, HISTORY_MONTHS))
+        wanted = min(starts, default=months_before(domain.today(), HISTORY_MONTHS))
     start = min([wanted, *starts])
     last = runs[-1] if runs else None
-    if last and last.kind == "run" and not order.full and _fresh(last) and starts[-1] == start:
-        run_id = last.body["run"]
-        done = [e for e in manifest.entries(last.seq) if e.body["run"] == run_id]
-        return _Begun(run_id, start, [e for e in done if e.body["complete"]])
+    interrupted = last is not None and last.body["run"] not in ended and _fresh(last)
+    if last is None or order.full or not interrupted or starts[-1] != start:
+        return Begun(open_run(manifest, start), start, [])
+    run_id = last.body["run"]
+    windows = [e for e in manifest.entries(last.seq) if e.kind == "window"]
+    done = [e for e in windows if e.body["run"] == run_id and e.body["complete"]]
+    return Begun(run_id, start, done)
+
+
+def open_run(manifest: Manifest, start: date, *, single: bool = False) -> str:
+    """Writes the beginning of a run; ``single`` if it reads one document only."""
     now = domain.utcnow()
     run_id = now.strftime("%Y%m%dT%H%M%S%fZ")
-    manifest.append(
-        "run", {"run": run_id, "started_at": now.isoformat(), "start": start.isoformat()}
-    )
-    return _Begun(run_id, start, [])
+    body = {
+        "run": run_id,
+        "started_at": now.isoformat(),
+        "start": start.isoformat(),
+        "single": single,
+    }
+    manifest.append("run", body)
+    return run_id
 
 
 def _fresh(run: Entry) -> bool:
@@ -194,7 +206,8 @@ def _identity(body: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(body[name] for name in names)
 
 
-def _end(manifest: Manifest, run_id: str, entries: list[Entry], requests: int) -> None:
+def end(manifest: Manifest, run_id: str, entries: list[Entry], requests: int) -> None:
+    """Closes a run in the manifest, with what it could not read whole."""
     missing = [f"{e.body['label']}: {e.body['reason']}" for e in entries if e.body["reason"]]
     manifest.append(
         "end",

@@ -190,6 +190,15 @@ class Reading:
         )
         return call
 
+    async def take_detail(self, id_: str, reply: Reply) -> None:
+        """Takes one detail that was read already, and nothing else."""
+        call = self._record(reply, None)
+        self.details.append(id_)
+        body = await self._with_lists(id_, reply, call)
+        batch = await self._take(b"[" + body + b"]", {id_: call}, reply.fetched_at, detail=True)
+        self._listed += batch.num_rows
+        await self._release()
+
     async def _read_details(self, looks: Callable[[int], int], on_rows: OnRows) -> int:
         """Reads the details that are due. Returns how many could not be read."""
         lean = pa.Table.from_batches(self._lean)

@@ -102,11 +102,3 @@ def make_private(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
         sync_folder(path.parent)
-
-
-def remove_temporaries(lake: Path) -> int:
-    """Deletes what an interrupted run left half-written. Returns how many."""
-    leftovers = list(lake.rglob(".*.tmp"))
-    for path in leftovers:
-        path.unlink()
-    return len(leftovers)

@@ -35,7 +35,7 @@ def remember(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
         _remember_company(con, b)
     if b["date_from"]:
         _remember_window(con, b)
-    if b["complete"]:
+    if b["complete"] and not b["partial"]:
         _remember_missing(con, b)
     if b["details"]:
         _remember_details(con, b)

@@ -1,0 +1,176 @@
+"""What Dagster is told: derived from the declarations, loadable from anywhere, no secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project import automation, dev, resources
+from dagster_project.definitions import defs
+from tupana_etl.streams import STREAMS
+from tupana_etl.warehouse.models import find_models
+from tupana_etl.warehouse.tables import SERVICE_COLUMNS
+
+from .conftest import KEY
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def graph() -> dg.AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_the_definitions_load() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+@pytest.mark.parametrize("target", ["workspace", "module"])
+def test_they_load_from_any_folder(target: str, tmp_path: Path) -> None:
+    where = {
+        "workspace": ["-w", str(REPO / "workspace.yaml")],
+        "module": ["-m", "dagster_project.definitions"],
+    }
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-m", "dagster", "definitions", "validate", *where[target]],
+        cwd=tmp_path,
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path), "TUPANA_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "home").exists(), "loading must touch nothing"
+
+
+def test_one_asset_per_stream_and_per_model_and_the_file(graph: dg.AssetGraph) -> None:
+    models = {m.name for m in find_models()}
+    expected = {f"raw.{name}" for name in STREAMS} | models | {"published.analytics"}
+    assert {".".join(key.path) for key in graph.get_all_asset_keys()} == expected
+
+
+def test_assets_depend_on_what_their_sql_reads(graph: dg.AssetGraph) -> None:
+    keys = {".".join(key.path) for key in graph.get_all_asset_keys()}
+    for model in find_models():
+        read = {d.replace("history.", "raw.") for d in model.depends_on}
+        found = graph.get(dg.AssetKey(model.name.split("."))).parent_keys
+        assert {".".join(key.path) for key in found} == read & keys
+    lines = graph.get(dg.AssetKey(["raw", "document_lines"]))
+    assert lines.parent_keys == {dg.AssetKey(["raw", "documents"])}
+
+
+def test_nothing_is_left_out_of_the_published_file(graph: dg.AssetGraph) -> None:
+    published = dg.AssetKey(["published", "analytics"])
+    above = dg.AssetSelection.assets(published).upstream().resolve(graph)
+    assert above == graph.get_all_asset_keys()
+
+
+def test_groups_follow_one_another_without_a_ring(graph: dg.AssetGraph) -> None:
+    order = ["raw", "staging", "marts", "quality", "published"]
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        for parent in node.parent_keys:
+            above = graph.get(parent).group_name
+            assert order.index(above) <= order.index(node.group_name), (parent, key)
+
+
+def test_columns_and_words_are_those_of_the_declarations(graph: dg.AssetGraph) -> None:
+    for stream in STREAMS.values():
+        node = graph.get(dg.AssetKey(["raw", stream.name]))
+        assert stream.doc in (node.description or "")
+        schema = node.metadata["dagster/column_schema"]
+        columns = [*stream.columns, *SERVICE_COLUMNS]
+        assert [(c.name, c.type, c.description) for c in schema.columns] == [
+            (c.name, c.kind.duckdb, c.doc) for c in columns
+        ]
+        assert tuple(c.name for c in schema.columns if not c.constraints.nullable)
+    for model in find_models():
+        node = graph.get(dg.AssetKey(model.name.split(".")))
+        assert node.description == model.description
+        schema = node.metadata["dagster/column_schema"]
+        assert {c.name: c.description for c in schema.columns} == model.columns
+
+
+def test_every_step_that_writes_waits_for_its_turn() -> None:
+    repository = defs.get_repository_def()
+    pools = {op.name: op.pool for op in repository.get_job("sync_all").all_node_defs}  # type: ignore[attr-defined]
+    assert pools == dict.fromkeys(("sync", "unique_keys", "marts"), resources.WRITER_POOL)
+
+
+def test_schedules_are_santiagos_and_off_until_switched_on() -> None:
+    schedules = [automation.incremental, automation.nightly]
+    assert {s.cron_schedule for s in schedules} == {"*/15 * * * *", "30 3 * * *"}
+    for schedule in schedules:
+        assert schedule.execution_timezone == "America/Santiago"
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+        assert schedule.description
+
+
+def test_a_schedule_leaves_out_its_turn_while_a_sync_runs(instance: dg.DagsterInstance) -> None:
+    repository = defs.get_repository_def()
+    with dg.build_schedule_context(instance=instance, repository_def=repository) as context:
+        assert automation.incremental.evaluate_tick(context).run_requests
+        instance.create_run_for_job(
+            defs.resolve_job_def("sync_all"), status=dg.DagsterRunStatus.STARTED
+        )
+        tick = automation.incremental.evaluate_tick(context)
+    assert not tick.run_requests
+    assert "under way" in (tick.skip_message or "")
+
+
+def test_no_secret_in_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUPANA_API_KEY", KEY)
+    code = (
+        "from dagster_project.definitions import defs\n"
+        "from dagster._core.remote_representation.external_data import RepositorySnap\n"
+        "from dagster_shared.serdes import serialize_value\n"
+        "print(serialize_value(RepositorySnap.from_def(defs.get_repository_def())))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "Real data: reads https://api.tupana.ai/v1" in done.stdout
+    assert KEY not in done.stdout + done.stderr
+    assert set(resources.TupanaResource.model_fields) == {"demo_documents"}
+
+
+def test_a_wrong_setting_does_not_keep_the_ui_from_opening(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUPANA_MAX_CONCURRENCY", "lots")
+    assert "TUPANA_MAX_CONCURRENCY" in resources.origin()
+
+
+def test_make_dev_makes_a_private_instance_and_keeps_ones_changes(tmp_path: Path) -> None:
+    folder = dev.instance(tmp_path / "home")
+    assert folder == tmp_path / "home" / "dagster"
+    assert {f.stat().st_mode & 0o777 for f in (folder, folder.parent)} == {0o700}
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        assert instance.telemetry_enabled is False
+        assert instance.run_monitoring_enabled
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    assert dev.instance(tmp_path / "home") == folder
+    assert (folder / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_make_dev_opens_this_workspace_on_this_machine_only(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    monkeypatch.setenv("DAGSTER_HOME", "elsewhere")
+    monkeypatch.setenv("TUPANA_API_KEY", KEY)
+    dev.main(["--live-data-poll-rate", "1000"])
+    said = capsys.readouterr().out
+    assert f"-w {REPO / 'workspace.yaml'} -h 127.0.0.1 -p 30" in " ".join(started[0])
+    assert started[0][-1] == "1000"
+    assert os.environ["DAGSTER_HOME"] == str(home / "dagster")
+    assert "http://127.0.0.1:30" in said
+    assert "Real data" in said
+    assert KEY not in said

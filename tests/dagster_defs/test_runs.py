@@ -1,0 +1,169 @@
+"""Runs of the whole graph in this process, against a small sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_project.definitions import defs
+from dagster_project.resources import TupanaResource, told
+from tupana_etl import analysis, pipeline
+from tupana_etl.api.client import Client
+from tupana_etl.errors import CompanyRefused, LockHeld
+from tupana_etl.settings import Settings
+from tupana_etl.streams import STREAMS
+
+from .conftest import KEY, failed_checks, run_all
+
+
+def count(settings: Settings, table: str) -> int:
+    with analysis.connect(settings) as con:
+        row = con.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else -1
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
+    for event in result.get_asset_materialization_events():
+        found = event.materialization
+        if found.asset_key.to_user_string() == asset:
+            return {name: value.value for name, value in found.metadata.items()}
+    raise AssertionError(f"{asset} was not materialized")
+
+
+def test_everything_twice_and_the_second_time_nothing_is_new(
+    account: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = run_all(instance)
+    assert first.success
+    assert failed_checks(first) == set()
+    everything = {k.to_user_string() for k in defs.resolve_asset_graph().get_all_asset_keys()}
+    events = first.get_asset_materialization_events()
+    assert {e.materialization.asset_key.to_user_string() for e in events} == everything
+    documents = metadata(first, "raw/documents")
+    assert documents["dagster/row_count"] == count(account, "raw.documents") == documents["new"]
+    assert documents["complete"] is True
+    assert documents["requests"]
+    assert str(documents["preview"]).count("\n") == 6
+    assert metadata(first, "marts/receivables")["dagster/row_count"]
+    assert count(account, "raw.syncs") == 1, "one reading feeds every stream"
+
+    before = {name: count(account, f"history.{name}") for name in STREAMS}
+    second = run_all(instance)
+    assert second.success
+    assert {name: count(account, f"history.{name}") for name in STREAMS} == before
+    again = metadata(second, "raw/documents")
+    assert (again["new"], again["changed"]) == (0, 0)
+
+    with analysis.connect(account) as con:
+        signed = con.execute("SELECT pdf FROM raw.documents WHERE pdf IS NOT NULL").fetchone()
+    stored = [p.read_bytes() for p in Path(instance.root_directory).rglob("*") if p.is_file()]
+    assert any(b"raw" in content for content in stored)
+    said = "".join(capfd.readouterr()).encode()
+    for secret in (KEY, *(signed or ())):
+        assert not any(secret.encode() in content for content in (*stored, said))
+
+
+def test_one_company_and_one_stream_alone(account: Settings, instance: dg.DagsterInstance) -> None:
+    assert run_all(instance, "raw/master_entities").success
+    with pipeline.at_rest(account) as con:
+        row = con.execute("SELECT tax_id FROM raw.master_entities ORDER BY id").fetchone()
+    rut = row[0] if row else ""
+    result = run_all(instance, "raw/cessions", entity=rut)
+    assert result.success
+    events = result.get_asset_materialization_events()
+    assert [e.materialization.asset_key.path[-1] for e in events] == ["cessions"]
+    assert str(metadata(result, "raw/cessions")["by_company"]).count("\n") == 2
+    assert rut in str(metadata(result, "raw/cessions")["by_company"])
+
+
+def test_a_check_alone_asks_only_for_its_own_stream(
+    account: Settings, instance: dg.DagsterInstance
+) -> None:
+    check = dg.AssetCheckKey(dg.AssetKey(["raw", "webhooks"]), "complete")
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(check))
+    result = (
+        dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+        .resolve_job_def("alone")
+        .execute_in_process(instance=instance)
+    )
+    assert [e.check_name for e in result.get_asset_check_evaluations()] == ["complete"]
+    with pipeline.at_rest(account) as con:
+        read = con.execute("SELECT DISTINCT stream FROM raw.windows").fetchall()
+    assert read == [("webhooks",)]
+
+
+def test_what_is_incomplete_fails_its_check_and_is_published(
+    account: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = Client.get
+
+    async def refuse(self: Client, path: str, *args: Any, **options: Any) -> Any:
+        if path.startswith("/cessions"):
+            raise CompanyRefused("No access to this company.", status=403)
+        return await get(self, path, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Client, "get", refuse)
+        result = run_all(instance)
+    assert result.success
+    assert failed_checks(result) == {"raw/cessions complete"}
+    assert metadata(result, "raw/cessions")["complete"] is False
+    why = next(e for e in result.get_asset_check_evaluations() if not e.passed).description
+    assert "No access to this company" in (why or "")
+    with analysis.connect(account) as con:
+        assert con.execute("SELECT complete FROM raw.syncs").fetchall() == [(False,)]
+    assert failed_checks(run_all(instance, "raw/cessions")) == set(), "the next sync mends it"
+
+
+def test_wrong_data_is_not_published(account: Settings, instance: dg.DagsterInstance) -> None:
+    assert run_all(instance).success
+    published = account.analytics.stat().st_mtime_ns
+    with pipeline.at_rest(account) as con:
+        con.execute("INSERT INTO history.webhooks SELECT * FROM history.webhooks")
+    result = run_all(instance)
+    assert not result.success
+    assert failed_checks(result) == {"raw/webhooks unique_key"}
+    steps = {e.step_key for e in result.all_events if e.is_step_start}
+    assert "marts" not in steps
+    assert account.analytics.stat().st_mtime_ns == published
+
+
+def test_without_a_key_a_sandbox_answers_in_a_home_apart(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    small = dg.Definitions.merge(
+        dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, executor=defs.executor),
+        dg.Definitions(resources={"tupana": TupanaResource(demo_documents=60)}),
+    )
+    result = small.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+    assert result.success
+    assert count(Settings(home=home / "demo"), "raw.documents") >= 60
+    assert {f.stat().st_mode & 0o777 for f in (home, home / "demo")} == {0o700}
+    assert not (home / "analytics.duckdb").exists()
+    assert not (home / "lake").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [({"since": "yesterday"}, "since is 'yesterday'"), ({"entity": "1-1"}, "1-1")],
+)
+def test_what_a_person_must_change_is_one_sentence_and_not_retried(
+    account: Settings, instance: dg.DagsterInstance, config: dict[str, str], sentence: str
+) -> None:
+    result = run_all(instance, "raw/webhooks", **config)
+    assert not result.success
+    failure = result.failure_data_for_node("sync")
+    assert failure is not None
+    assert failure.error is not None
+    assert sentence in failure.error.message
+    assert not result.retry_attempts_for_node("sync")
+
+
+def test_what_time_may_cure_is_tried_again() -> None:
+    with pytest.raises(dg.RetryRequested) as asked, told():
+        raise LockHeld("Another run is using the home.")
+    assert asked.value.max_retries == 2
+    assert "Another run" in str(asked.value.__cause__)
