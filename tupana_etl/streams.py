@@ -48,6 +48,8 @@ class Stream:
     freshness: timedelta = timedelta(hours=24)
     since: str = "2026-04"
     """First contract that has the endpoint."""
+    directions_since: str = "2026-04"
+    """First contract that tells issued from received; an older one shows issued only."""
 
     @property
     def is_child(self) -> bool:
@@ -366,6 +368,7 @@ STREAMS: dict[str, Stream] = {
             ("master_entity_id", "document_type", "id"),
             "/cessions",
             slices=("company", "direction"),
+            directions_since="2026-08",
             paged=True,
             freshness=timedelta(hours=6),
         ),

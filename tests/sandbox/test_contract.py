@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tupana_etl.sandbox import lists
 from tupana_etl.sandbox.deviations import ANSWERS, DEVIATIONS, corrected
 from tupana_etl.sandbox.server import World, running
 
@@ -137,6 +138,48 @@ def test_each_deviation_is_needed(api: httpx.Client, tmp_path: Path) -> None:
             not v.is_valid(b) for v, bodies in ((state, states), (whole, details)) for b in bodies
         )
         assert any(broken), left_out
+
+
+def test_the_older_contract(tmp_path: Path) -> None:
+    """Against the file of 2026-04, whose schemas say no more than the answers do."""
+    older = json.loads(shared("api", "openapi-v1-2026-04.json").read_text(encoding="utf-8"))
+    known = [d for d in DEVIATIONS if d.field in _fields(older, d.schema)]
+    strict = corrected(older, known)
+    world = World(documents=150, companies=2, months=6, seed=11, today=TODAY, contract="2026-04")
+
+    def check_older(body: object, path: str) -> None:
+        operation = strict["paths"][path]["get"]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator(resolved(schema, strict)).validate(body)
+
+    with running(tmp_path / "w.sqlite", world) as url, client(url) as api:
+        for company in companies(api):
+            mine = {"master_entity_id": company}
+            for path in ("/documents", "/cessions", "/scheduled-documents"):
+                check_older(get(api, path, **mine), path)
+        listed = get(api, "/documents", include_trace_events="true", **mine)["results"]
+        for row in listed:
+            detail = get(api, f"/documents/{row['id']}")
+            check_older(detail, "/documents/{document_id}")
+            states = get(api, f"/documents/{row['id']}/states")
+            check_older(states, "/documents/{document_id}/states")
+            assert set(states["document"]) == set(_fields(older, "DocumentDetail"))
+            assert {"traces", "latest_trace_info", "has_trace"} <= set(detail)
+            assert "book_metadata" not in detail
+        entity = truth(api, "master_entities")[0]
+        answer = get(api, "/master-entities", rut=entity["tax_id"])
+        check_older(answer, "/master-entities")
+        assert set(answer) == set(_fields(older, "MasterEntity"))
+        opaque = {"master_entity_id": lists.opaque(int(entity["id"]))}
+        assert api.get("/documents", params=opaque).status_code == 400
+
+
+def _fields(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    schema = spec["components"]["schemas"].get(name, {"properties": {}})
+    found: dict[str, Any] = (schema if "properties" in schema else schema["allOf"][-1])[
+        "properties"
+    ]
+    return found
 
 
 def test_answers_no_file_documents(api: httpx.Client) -> None:

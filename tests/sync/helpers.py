@@ -36,6 +36,8 @@ class Site:
 
     url: str
     settings: Settings
+    unpublished: bool = False
+    """Look at the warehouse itself, for runs that did not publish."""
 
     def sync(self, *streams: str, **options: Any) -> SyncResult:
         return sync(self.settings, streams, **options)
@@ -54,13 +56,17 @@ class Site:
         rows: list[dict[str, Any]] = answer.json()["rows"]
         return rows
 
-    def stats(self) -> dict[str, Any]:
-        answer = httpx.get(f"{self.url.removesuffix('/v1')}/_admin/stats", headers=_KEY)
+    def look(self, what: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.url.removesuffix('/v1')}/_admin/{what}", headers=_KEY)
         found: dict[str, Any] = answer.json()
         return found
 
+    def stats(self) -> dict[str, Any]:
+        return self.look("stats")
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.settings.analytics), read_only=True) as con:
+        file = self.settings.warehouse if self.unpublished else self.settings.analytics
+        with duckdb.connect(str(file), read_only=True) as con:
             con.execute("SET TimeZone = 'UTC'")
             return con.execute(sql).fetchall()
 
@@ -123,7 +129,7 @@ def differences(here: Site) -> dict[str, list[Any]]:
         truth = here.truth(name)
         if not truth:
             count = here.query(f"SELECT count(*) FROM raw.{name}")[0][0]
-            found |= {name: [f"{count} rows, none true"]} if count else {}
+            found |= {name: ["|", f"{count} rows, none true"]} if count else {}
             continue
         columns = list(truth[0])
         names = ", ".join(f'"{c}"' for c in columns)
@@ -134,7 +140,8 @@ def differences(here: Site) -> dict[str, list[Any]]:
             key=repr,
         )
         if true != mine:
-            found[name] = [*(set(true) - set(mine)), "|", *(set(mine) - set(true))][:4]
+            lacking, extra = set(true) - set(mine), set(mine) - set(true)
+            found[name] = [*list(lacking)[:3], "|", *list(extra)[:3]]
     return found
 
 

@@ -19,7 +19,7 @@ from tupana_etl.extract.sweep import due_periods
 from tupana_etl.extract.windows import Window, months_before, slices
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.settings import Settings
-from tupana_etl.streams import Stream
+from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.known import Known
 
 HISTORY_MONTHS = 24
@@ -124,7 +124,9 @@ async def _read(
         for window in _in_turn(work, order, list(slices(stream, chosen, begun.start, today)))
     ]
     dated = [w for w in due if "window" in w.stream.slices]
-    by_dates = await filters_dates(work, dated)
+    documents = slices(STREAMS["documents"], chosen, begun.start, today)
+    by_dates = await filters_dates(work, list(documents))
+    contract = "2026-08" if by_dates else "2026-04"
     entries: list[Entry] = []
 
     async def plain(window: Window) -> None:
@@ -139,9 +141,16 @@ async def _read(
         for window in due:
             if window in dated:
                 group.create_task(listing(window))
-            elif not skip(window):
+            elif not skip(window) and _offered(window, contract):
                 group.create_task(plain(window))
     return entries
+
+
+def _offered(window: Window, contract: str) -> bool:
+    """Whether a server of this contract has what the window asks for."""
+    if window.stream.since > contract:
+        return False
+    return window.direction != "received" or window.stream.directions_since <= contract
 
 
 def _in_turn(work: Extraction, order: Order, windows: list[Window]) -> Iterator[Window]:

@@ -60,6 +60,7 @@ class Reading:
         self._call = call
         self._pages: list[PageFacts] = []
         self._ids: set[str] = set()
+        self._inside_ids: set[str] = set()
         self._keys: list[pa.RecordBatch] = []
         self._refused: list[str] = []
         self._outside: set[int] = set()
@@ -85,7 +86,7 @@ class Reading:
     @property
     def seen(self) -> int:
         """Different rows of the window that came, rejected ones included."""
-        return (len(self._ids) or self._listed) - len(self._outside) + self.rejected
+        return (len(self._inside_ids) or self._listed) + self.rejected
 
     async def read(
         self, first: Page | None, undated: int, looks: Callable[[int], int], on_rows: OnRows
@@ -125,11 +126,15 @@ class Reading:
 
     async def _take_page(self, page: Page) -> None:
         call = self._record(page.reply, page)
-        batch = await self._take(page.rows, call, page.reply.fetched_at)
+        came = await self._take(page.rows, call, page.reply.fetched_at)
+        batch = self._inside(came)
         self.calls[-1]["rows"] = batch.num_rows
         self._listed += batch.num_rows
         if self._stream.paged:
-            self._ids.update(batch.column("id").to_pylist())
+            self._ids.update(came.column("id").to_pylist())
+            self._inside_ids.update(batch.column("id").to_pylist())
+        if self._writer.holding >= HOLD_ROWS:
+            await self._release()
         if self._stream.detail and batch.num_rows:
             names = batch.column("_absent")
             self.requests_saved += pc.sum(
@@ -141,7 +146,7 @@ class Reading:
     async def _take(
         self, rows: bytes, call: str | dict[str, str], fetched_at: datetime, detail: bool = False
     ) -> pa.RecordBatch:
-        """Decodes and holds rows. Returns those that belong to the window."""
+        """Decodes and holds rows."""
         decoded = await asyncio.to_thread(
             self._decoder.decode, rows, self._window.where, self._rows
         )
@@ -152,15 +157,15 @@ class Reading:
                 self._refused += [reject.id] if reject.id else []
         self._keys.append(decoded.batch.select(list(self._stream.key)))
         self._writer.hold(decoded, call, fetched_at, is_detail=detail)
-        batch = decoded.batch
-        if not detail:
-            inside = _inside(self._window, batch)
-            if inside is not None:
-                self._outside.update(batch.filter(pc.invert(inside)).column("_row").to_pylist())
-                batch = batch.filter(inside)
-        if self._writer.holding >= HOLD_ROWS:
-            await self._release()
-        return batch
+        return decoded.batch
+
+    def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of a page that belong to the window; notes the others."""
+        inside = _inside(self._window, batch)
+        if inside is None:
+            return batch
+        self._outside.update(batch.filter(pc.invert(inside)).column("_row").to_pylist())
+        return batch.filter(inside)
 
     async def _release(self) -> None:
         """Writes what differs from the warehouse, forgets the rest."""
@@ -215,6 +220,7 @@ class Reading:
                 bodies = [await self._with_lists(i, r, calls[i]) for i, r in read.items()]
                 latest = max(reply.fetched_at for reply in read.values())
                 await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
+                await self._release()
             on_rows(self._stream.name, 0, len(some))
         return len(ids) - len(self.details)
 

@@ -69,5 +69,5 @@ def rows_of(body: Any) -> list[dict[str, Any]]:
     """The rows of an answer: a bare array's, an envelope's, or the one object it is."""
     if isinstance(body, list):
         return body
-    found: list[dict[str, Any]] = body["results"] if "results" in body else [body]
+    found: list[dict[str, Any]] = body.get("results", [body])
     return found

@@ -35,7 +35,7 @@ def _documents(connection: sqlite3.Connection) -> dict[str, Any]:
         FROM ({truth.SIDES})"""
     )
     count, ids, cents = rows.fetchone()
-    return {"rows": count, "ids": ids, "amount_with_iva": str(Decimal(cents or 0) / 100)}
+    return {"rows": count, "ids": ids, "amount_with_iva": str(Decimal(cents or 0).scaleb(-2))}
 
 
 def _children(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
@@ -48,7 +48,5 @@ def _children(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
 
 
 def _counted(rows: Iterable[truth.Row]) -> dict[str, Any]:
-    count, ids = 0, set()
-    for count, row in enumerate(rows, 1):  # noqa: B007
-        ids.add(row.get("id"))
-    return {"rows": count, "ids": len(ids), "amount_with_iva": None}
+    ids = [row.get("id") for row in rows]
+    return {"rows": len(ids), "ids": len(set(ids)), "amount_with_iva": None}

@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import files, render, store, web
+from tupana_etl.sandbox import files, paging, render, store, web
 from tupana_etl.sandbox.deviations import SANDBOX
 from tupana_etl.sandbox.model import UNDATED
 
@@ -26,25 +26,44 @@ async def listing(request: Request) -> Response:
         missing={"error": "VALIDATION_ERROR", "message": "master_entity_id es requerido."},
         stranger={"error": "AUTHORIZATION_ERROR", "message": "Sin acceso a esta entidad"},
     )
-    where, values = filters(request, web.context(request), company)
-    connection = web.context(request).connection
-    count = connection.execute(f"SELECT count(*) FROM document d WHERE {where}", values)
-    asked = web.page(request, count.fetchone()[0])
-    rows = connection.execute(
-        f"""
-        WITH listed AS (
-          SELECT d.id, d.date_issued FROM document d WHERE {where}
-          ORDER BY d.date_issued DESC, d.id DESC LIMIT :size OFFSET :offset)
-        SELECT {store.LEAN}, b.trace_info, b.rest, b.log, b.traces, b.book
-        FROM listed JOIN document d ON d.id = listed.id JOIN body b ON b.document_id = d.source
-        ORDER BY listed.date_issued DESC, listed.id DESC""",
-        {**values, "size": asked.size, "offset": asked.offset},
-    )
+    ctx = web.context(request)
+    where, values = filters(request, ctx, company)
+    listed = ctx.memory.of(ctx.connection, where, values)
+    asked = web.page(request, listed.count)
+    rows = _page(ctx.connection, listed, asked, where, values)
     parts = _parts(request)
     results = ",".join("{" + "".join(row[p] for p in parts) + "}" for row in rows)
     envelope = {"count": asked.count, "total_pages": asked.total, **web.links(request, asked)}
     opened = msgspec.json.encode(envelope).decode()[:-1]
     return web.raw_json(f'{opened},"results":[{results}]}}')
+
+
+def _page(
+    connection: sqlite3.Connection,
+    listed: paging.List,
+    asked: web.Page,
+    where: str,
+    values: dict[str, Any],
+) -> list[sqlite3.Row]:
+    """JSON fragments of a page's documents, found from the nearest page read before."""
+    border, skipped = listed.nearest(asked.offset)
+    if border is not None:
+        where = f"{where} AND (d.date_issued, d.id) < (:border_date, :border_id)"
+        values = {**values, "border_date": border[0], "border_id": border[1]}
+    rows = connection.execute(
+        f"""
+        WITH listed AS (
+          SELECT d.id, d.date_issued FROM document d WHERE {where}
+          ORDER BY d.date_issued DESC, d.id DESC LIMIT :size OFFSET :skipped)
+        SELECT listed.date_issued, listed.id, {store.LEAN},
+               b.trace_info, b.rest, b.log, b.traces, b.book
+        FROM listed JOIN document d ON d.id = listed.id JOIN body b ON b.document_id = d.source
+        ORDER BY listed.date_issued DESC, listed.id DESC""",
+        {**values, "size": asked.size, "skipped": skipped},
+    ).fetchall()
+    if rows:
+        listed.remember(asked.offset + len(rows), (rows[-1]["date_issued"], rows[-1]["id"]))
+    return rows
 
 
 async def detail(request: Request) -> Response:

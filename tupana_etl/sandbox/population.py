@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -41,7 +42,8 @@ def add_undated(connection: sqlite3.Connection) -> None:
         return
     rng, cast = _next_random(connection), _cast(connection)
     drafts = [
-        _invoice(rng, company, cast.today, cast, "issued")
+        # To strangers: nobody sees another's draft.
+        _invoice(rng, company, cast.today, replace(cast, own=[company]), "issued")
         for company in cast.own
         for _ in range(UNDATED_PER_COMPANY)
     ]

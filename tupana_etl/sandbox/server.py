@@ -15,7 +15,7 @@ from random import Random
 import uvicorn
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.sandbox import population, store
+from tupana_etl.sandbox import bulk, population, store
 from tupana_etl.sandbox.app import application
 from tupana_etl.sandbox.deviations import checked
 from tupana_etl.sandbox.model import World
@@ -37,7 +37,7 @@ def build(world: World, database: Path) -> None:
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    content = generate(world)
+    content, copies = bulk.template(world) if bulk.is_bulk(world) else (generate(world), 1)
     unfinished = database.with_name(f"{database.name}.{os.getpid()}.building")
     unfinished.unlink(missing_ok=True)
     last = max((d.id for d in content.documents), default=480_000)
@@ -48,6 +48,8 @@ def build(world: World, database: Path) -> None:
         "url_secret": f"{Random(world.seed).getrandbits(256):064x}",
     }
     store.create(unfinished, content, meta)
+    if copies > 1:
+        bulk.multiply(unfinished, world.documents, copies)
     unfinished.replace(database)
 
 

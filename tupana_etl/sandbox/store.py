@@ -17,9 +17,7 @@ from tupana_etl.sandbox.model import Content, Document, Event, Line, Party, Refe
 VERSION = 2
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
-SCHEMA = (
-    f"PRAGMA user_version = {VERSION};"
-    + """
+SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entity (
   id INTEGER PRIMARY KEY, rut TEXT NOT NULL UNIQUE, name TEXT NOT NULL, own INTEGER NOT NULL,
@@ -35,8 +33,6 @@ CREATE TABLE document (
   due_date TEXT, retention_type TEXT, received_at TEXT, created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, received_on TEXT,
   source INTEGER NOT NULL);
-CREATE INDEX document_sender ON document (sender_id, date_issued, id);
-CREATE INDEX document_receiver ON document (receiver_id, date_issued, id);
 CREATE TABLE line (
   document_id INTEGER NOT NULL, position INTEGER NOT NULL, line_number TEXT, item_name TEXT,
   item_description TEXT, item_code TEXT, item_type_code TEXT, quantity TEXT, unit TEXT,
@@ -75,7 +71,11 @@ CREATE TABLE sync (
   entity_id INTEGER, scrape_type TEXT, frequency_hours INTEGER, last_success_at TEXT,
   last_status TEXT, PRIMARY KEY (entity_id, scrape_type));
 """
-)
+
+INDEXES = """
+CREATE INDEX document_sender ON document (sender_id, date_issued, id);
+CREATE INDEX document_receiver ON document (receiver_id, date_issued, id);
+"""
 
 LEAN = """CASE WHEN d.source = d.id THEN b.lean ELSE
   '"id":' || d.id || ',"folio":' || json_quote(d.folio)
@@ -113,7 +113,8 @@ def create(database: Path, content: Content, meta: Mapping[str, str]) -> None:
     """Writes a whole world into a new file."""
     connection = sqlite3.connect(database)
     try:
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA + INDEXES)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         for table, records in (
             ("entity", content.entities),

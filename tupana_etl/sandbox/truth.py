@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tupana_etl.domain import DTE_TYPES
-from tupana_etl.sandbox import books, store
+from tupana_etl.sandbox import truth_lists
 from tupana_etl.sandbox.deviations import SANDBOX
-from tupana_etl.sandbox.lists import CESSIONS, SCHEDULES, opaque
+from tupana_etl.sandbox.lists import CESSIONS
 from tupana_etl.sandbox.model import (
     ACKNOWLEDGE_CODES,
     CLAIM_CODES,
@@ -28,6 +28,7 @@ from tupana_etl.sandbox.model import (
     UNDATED,
     World,
 )
+from tupana_etl.sandbox.truth_lists import plain_id
 
 Row = dict[str, Any]
 
@@ -69,32 +70,6 @@ def _sandbox(row: Row) -> Row:
     return row
 
 
-def _id(value: int | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _credentials(connection: sqlite3.Connection) -> Iterator[Row]:
-    for r in connection.execute("SELECT * FROM credential ORDER BY id"):
-        yield {
-            "id": str(r["id"]),
-            "user": r["user_rut"],
-            "status": r["status"],
-            "created_at": r["created_at"],
-        }
-
-
-def _entities(connection: sqlite3.Connection) -> Iterator[Row]:
-    for r in connection.execute("SELECT * FROM entity WHERE own ORDER BY id"):
-        yield {
-            "master_entity_id": str(r["id"]),
-            "id": str(r["id"]),
-            "opaque_id": opaque(r["id"]),
-            "tax_id": r["rut"],
-            "name": r["name"],
-            "email": r["email"],
-        }
-
-
 def _sides(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     yield from connection.execute(f"{SIDES} ORDER BY 1, 2, 3")
 
@@ -126,10 +101,10 @@ def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
             "currency": r["currency"],
             "exchange_rate": r["exchange_rate"],
             "original_amount": r["total"] if r["exchange_rate"] else None,
-            "sender_id": _id(r["sender_id"]),
+            "sender_id": plain_id(r["sender_id"]),
             "sender_name": r["sender_name"],
             "sender_tax_id": r["sender_rut"],
-            "receiver_id": _id(r["receiver_id"]),
+            "receiver_id": plain_id(r["receiver_id"]),
             "receiver_name": r["receiver_name"],
             "receiver_tax_id": r["receiver_rut"],
             "state": r["state"],
@@ -234,15 +209,15 @@ def _cession(r: sqlite3.Row) -> Row:
         "document_folio": r["folio"],
         "document_date_issued": r["date_issued"],
         "document_amount": r["total"],
-        "supplier_id": _id(r["sender_id"]),
+        "supplier_id": plain_id(r["sender_id"]),
         "supplier_name": r["sender_name"],
         "supplier_rut": r["sender_rut"],
-        "receiver_id": _id(r["receiver_id"]),
+        "receiver_id": plain_id(r["receiver_id"]),
         "receiver_name": r["receiver_name"],
         "receiver_rut": r["receiver_rut"],
         "assignee_rut": r["assignee_rut"],
         "assignee_business_name": r["assignee_name"],
-        "assignee_entity_id": _id(r["assignee_id"]),
+        "assignee_entity_id": plain_id(r["assignee_id"]),
         "assignee_entity_name": r["entity_name"],
         "assignee_entity_tax_id": r["entity_rut"],
         "assignment_amount": r["amount"],
@@ -254,76 +229,16 @@ def _cession(r: sqlite3.Row) -> Row:
     }
 
 
-def _schedules(connection: sqlite3.Connection) -> Iterator[Row]:
-    same = (
-        *("sender_rut", "receiver_name", "receiver_rut", "frequency", "day_of_month"),
-        *("day_of_week", "next_execution", "status", "amount", "currency", "currency_day"),
-        *("completed_occurrences", "max_occurrences", "start_date", "end_date", "end_type"),
-        *("created_at", "updated_at"),
-    )
-    for r in connection.execute(f"{SCHEDULES} ORDER BY s.id"):
-        yield {
-            "master_entity_id": str(r["sender_id"]),
-            "id": str(r["id"]),
-            "sender_id": str(r["sender_id"]),
-            "receiver_id": _id(r["receiver_id"]),
-            "dte_type_code": r["dte_type"],
-            "emission_day_adjustment": "none",
-            **{name: r[name] for name in same},
-        }
-
-
-def _webhooks(connection: sqlite3.Connection) -> Iterator[Row]:
-    same = ("url", "last_status_code", "last_sent_at", "success_rate", "created_at", "updated_at")
-    for r in connection.execute("SELECT * FROM webhook ORDER BY id"):
-        yield {
-            "id": str(r["id"]),
-            "is_active": bool(r["is_active"]),
-            **{name: r[name] for name in same},
-        }
-
-
-def _books(connection: sqlite3.Connection) -> Iterator[Row]:
-    scraped = f"{store.today(connection).isoformat()}T06:12:41+00:00"
-    for (company,) in connection.execute("SELECT id FROM entity WHERE own ORDER BY id").fetchall():
-        for row in books.rows(connection, company):
-            yield {
-                "master_entity_id": str(company),
-                "period": row.period,
-                "operation": row.operation,
-                "dte_type_code": row.dte_type,
-                "id": str(row.id),
-                "dte_type_name": books.type_name(row.dte_type),
-                "total_docs": row.documents,
-                "net_amount": str(row.net),
-                "exempt_amount": str(row.exempt),
-                "vat_amount": str(row.iva),
-                "total_amount": str(row.total),
-                "scraped_at": scraped,
-            }
-
-
-def _syncs(connection: sqlite3.Connection) -> Iterator[Row]:
-    for r in connection.execute("SELECT * FROM sync ORDER BY entity_id, scrape_type"):
-        yield {
-            "master_entity_id": str(r["entity_id"]),
-            "scrape_type": r["scrape_type"],
-            "sync_frequency_hours": r["frequency_hours"],
-            "last_success_at": r["last_success_at"],
-            "last_status": r["last_status"],
-        }
-
-
 _TABLES: dict[str, Callable[[sqlite3.Connection], Iterator[Row]]] = {
-    "credentials": _credentials,
-    "master_entities": _entities,
+    "credentials": truth_lists.credentials,
+    "master_entities": truth_lists.entities,
     "documents": _documents,
     "document_lines": _lines,
     "document_references": _references,
     "document_states": _states,
     "cessions": _cessions,
-    "scheduled_documents": _schedules,
-    "webhooks": _webhooks,
-    "book_summaries": _books,
-    "sync_status": _syncs,
+    "scheduled_documents": truth_lists.schedules,
+    "webhooks": truth_lists.webhooks,
+    "book_summaries": truth_lists.book_summaries,
+    "sync_status": truth_lists.syncs,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from tupana_etl.sandbox.lists import opaque
 from tupana_etl.sandbox.model import World
+from tupana_etl.sandbox.paging import Memory
 
 
 class Refusal(Exception):
@@ -32,6 +33,7 @@ class Context:
     connection: sqlite3.Connection
     world: World
     key: str
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def has_books(self) -> bool:
