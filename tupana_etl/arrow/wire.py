@@ -8,6 +8,7 @@ vendor costs one retry, not the fast path.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Wire:
 
     def __init__(self, columns: Sequence[Column], lists: Iterable[str] = ()) -> None:
         self.unknown: tuple[str, ...] = ()
+        self._learning = threading.Lock()
         self._fields: dict[str, Any] = {}
         self._inner: dict[str, dict[str, Kind]] = {}
         self._is_list: dict[str, bool] = {}
@@ -105,11 +107,12 @@ class Wire:
                 keys.update(msgspec.json.decode(raw, type=dict[str, Raw]))
             except UNFIT:
                 continue  # no object: rejected when rows are taken one by one
-        known = {*self._fields, *self.unknown}
-        new = sorted(key for key in keys - known if not _UNNAMEABLE.search(key))
-        if new:
-            self.unknown = (*self.unknown, *new)
-            self._compile()
+        with self._learning:
+            known = {*self._fields, *self.unknown}
+            new = sorted(key for key in keys - known if not _UNNAMEABLE.search(key))
+            if new:
+                self.unknown = (*self.unknown, *new)
+                self._compile()
         return bool(new)
 
     def unknown_values(self, rows: list[Any]) -> list[str | None]:
@@ -119,7 +122,8 @@ class Wire:
         return [self._extra_of(row) for row in rows]
 
     def _extra_of(self, row: Any) -> str | None:
-        values = ((key, getattr(row, f"unknown_{n}")) for n, key in enumerate(self.unknown))
+        # A row decoded before a key was learned, in another thread, has no place for it.
+        values = ((key, getattr(row, f"unknown_{n}", UNSET)) for n, key in enumerate(self.unknown))
         found = {key: value for key, value in values if value is not UNSET}
         return msgspec.json.encode(found).decode() if found else None
 
