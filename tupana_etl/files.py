@@ -132,13 +132,13 @@ def _safe(text: str) -> str:
 
 async def _content(client: Client, detail: dict[str, Any], kind: str) -> bytes | str:
     """The file's bytes, or a sentence why there are none."""
-    source = next((s for n in _SOURCES[kind] if (s := _at(detail, n).strip())), "")
+    source = next((s for n in _SOURCES[kind] if (s := _at(detail, n)).strip()), "")
     if not source:
         why = _at(detail, f"{kind}_error")
         return f"The API has no {kind.upper()} of this document{f' ({why})' if why else ''}."
-    if kind == "xml" and source.lstrip("\ufeff").startswith("<"):
+    if kind == "xml" and source.lstrip("\ufeff \t\r\n").startswith("<"):
         return _encoded(source)
-    content = await client.download(source)
+    content = await client.download(source.strip())
     starts = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5]
     if not starts.startswith(b"%PDF-" if kind == "pdf" else b"<"):
         return f"What came for the {kind.upper()} is not one, so it was not kept."

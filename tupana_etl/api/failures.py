@@ -101,7 +101,7 @@ def error_of(
     kind = _kind(status, told, about_something=company is not None or document is not None)
     message = _capped(strike(told.message, secrets))
     if kind is AuthError:
-        message = f"{message} Check TUPANA_API_KEY: the API does not take this key."
+        message = f"{message.rstrip('.')}. Check TUPANA_API_KEY: the API does not take this key."
     request_id = told.request_id or request_id_of(headers)
     return kind(
         message,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -11,11 +11,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 
-from tupana_etl.reading import OnRows
+OnRows = Callable[[str, int, int], None]
+"""Told (stream, rows found to be read, rows read), as ``pipeline.sync`` asks for."""
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def reading(*, shown: bool) -> Iterator[OnRows]:
             found_rows, read_rows = found_rows + found, read_rows + read
             bar.update(
                 task,
-                description=f"{stream:<19}",
+                description=f"reading {stream:<19}",
                 total=max(found_rows, read_rows, 1),
                 completed=read_rows,
             )
@@ -47,7 +49,8 @@ def reading(*, shown: bool) -> Iterator[OnRows]:
 
 def _bar() -> Progress:
     return Progress(
-        TextColumn("reading {task.description}"),
+        SpinnerColumn(),  # applying and building after the last row take time too
+        TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

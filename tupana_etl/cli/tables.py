@@ -55,6 +55,13 @@ def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
     return len(columns)
 
 
+def natural(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Width at which nothing wraps."""
+    return sum(
+        max(map(cell_len, (name, *(row[i] for row in rows)))) + 2 for i, name in enumerate(columns)
+    )
+
+
 def record(columns: Sequence[str], row: Sequence[str]) -> str:
     """One row with a line for each column."""
     return table(["column", "value"], list(zip(columns, row, strict=True)))

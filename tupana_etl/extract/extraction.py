@@ -7,6 +7,7 @@ a thread while others are on their way; at most a few are in memory.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -27,6 +28,11 @@ from tupana_etl.warehouse.known import Known
 
 TRIES = 3
 """Times a torn window is read before it is called incomplete."""
+
+LARGE_ROWS = 500
+LARGE_AT_ONCE = 3
+"""Windows of more than LARGE_ROWS read at once: each holds rows and pages in memory, and
+few of them keep every connection busy."""
 
 LOOKS = 200
 """Details of open documents read again per company and run, at least."""
@@ -50,6 +56,7 @@ class Extraction:
     windows: int = 0
     decoders: dict[str, Decoder] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
     def decoder(self, stream: Stream) -> Decoder:
         return self.decoders.setdefault(stream.name, Decoder(stream))
@@ -102,6 +109,12 @@ async def extract(
     """
     if isinstance(first, ApiError):
         return commit(run, window, reason=_reason(window, first))
+    large = first is None or (first.count or 0) > LARGE_ROWS
+    async with run.large if large and window.stream.paged else nullcontext():
+        return await _extract(run, window, first, undated)
+
+
+async def _extract(run: Extraction, window: Window, first: Page | None, undated: int) -> Entry:
     torn: str | None = None
     for attempt in range(1, TRIES + 1):
         number = run.next_number()

@@ -25,7 +25,7 @@ from tupana_etl.streams import Stream, children
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
 
-HOLD_ROWS = 5_000
+HOLD_ROWS = 1_000
 """Rows compared with the warehouse at once, and held in memory until then."""
 
 DETAILS_AT_ONCE = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,9 @@ class WindowWriter:
         self._held: dict[str, list[pa.RecordBatch]] = {name: [] for name in self._tables}
         self._stream = stream
         self._rejects = writer("rejects", REJECTS)
+        # A cancelled `to_thread` leaves its thread writing: abandoning must wait for it, or
+        # two threads use one ParquetWriter and the process dies of it.
+        self._busy = threading.Lock()
 
     def hold(
         self,
@@ -75,11 +79,12 @@ class WindowWriter:
 
     def release(self, rows: pa.Array) -> None:
         """Writes the held rows with these ``_row`` numbers and their children; forgets all."""
-        for name, table in self.held().items():
-            chosen = table.filter(pc.is_in(table.column("_row"), rows))
-            for batch in chosen.to_batches():
-                self._tables[name].write(batch)
-        self._held = {name: [] for name in self._tables}
+        with self._busy:
+            for name, table in self.held().items():
+                chosen = table.filter(pc.is_in(table.column("_row"), rows))
+                for batch in chosen.to_batches():
+                    self._tables[name].write(batch)
+            self._held = {name: [] for name in self._tables}
 
     def reject(self, rejects: list[Reject], call: str | Mapping[str, str]) -> None:
         """Adds rows that could not be taken."""
@@ -91,13 +96,15 @@ class WindowWriter:
     def close(self) -> dict[str, dict[str, Any]]:
         """Makes every segment durable; what the manifest must say of each."""
         writers = {**self._tables, "rejects": self._rejects}
-        finished = {name: writer.close() for name, writer in writers.items()}
+        with self._busy:
+            finished = {name: writer.close() for name, writer in writers.items()}
         return {name: vars(segment) for name, segment in finished.items() if segment}
 
     def abandon(self) -> None:
         """Removes what was written."""
-        for writer in (*self._tables.values(), self._rejects):
-            writer.abandon()
+        with self._busy:
+            for writer in (*self._tables.values(), self._rejects):
+                writer.abandon()
 
 
 def _calls(call: str | Mapping[str, str], ids: list[str | None]) -> pa.Array:
