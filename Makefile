@@ -34,7 +34,7 @@ $(STAMP): stale
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format dev notebooks lock wheel-check clean stale
+.PHONY: help setup demo test test-long check format dev notebooks lock wheel-check clean stale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,7 +59,10 @@ demo: $(STAMP) ## Run the main job on the sandbox: no key, no network
 	@$(VENV)/bin/tupana demo
 
 test: $(STAMP) ## Run the tests (ARGS='-k rut' to choose)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-long: $(STAMP) ## Run the tests and their long relatives: 300 fault schedules, 30 kills
+	@$(PY) -m pytest -n 2 --dist worksteal -m "long or not long" $(ARGS)
 
 check: $(STAMP) ## Lint, format and types, as CI does
 	@$(PY) -m ruff check

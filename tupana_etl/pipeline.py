@@ -100,7 +100,8 @@ def sync(
     server answered when not even the companies could be read. A window that fails after
     that is in the result, not raised. Works with an event loop running (a notebook).
     """
-    order = Order(settings.need_key(), choose(streams), entity, since, full)
+    wanted = choose(streams)
+    order = Order(settings.need_key(), wanted, entity, since, full)
     return _run_one(
         order,
         lambda manifest, known: take_in(order, manifest, known, on_rows),

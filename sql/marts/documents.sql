@@ -118,8 +118,8 @@ SELECT
     w.payment_source AS paid_at_source,
     w.is_ceded,
     coalesce(c.is_processing, false) AS is_cession_processing,
-    if(w.is_ceded, c.assignee_rut, NULL) AS assignee_rut,
-    if(w.is_ceded, c.assignee_name, NULL) AS assignee_name,
+    w.assignee_rut,
+    w.assignee_name,
     if(p.root_key <> b.doc_key, rb.dte_type_code, NULL) AS root_dte_type_code,
     if(p.root_key <> b.doc_key, rb.folio, NULL) AS root_folio,
     p.has_target,
@@ -139,7 +139,7 @@ FROM staging.both_sides AS b
 INNER JOIN staging.terms AS d ON b.doc_key = d.doc_key
 INNER JOIN staging.amounts AS a ON b.doc_key = a.doc_key
 INNER JOIN staging.parties AS p ON b.doc_key = p.doc_key
-INNER JOIN staging.balances AS w ON b.doc_key = w.doc_key
+INNER JOIN staging.balances AS w ON b.doc_key = w.doc_key AND p.our_role = w.role
 LEFT JOIN staging.both_sides AS rb ON p.root_key = rb.doc_key
 LEFT JOIN staging.cessions AS c ON b.doc_key = c.doc_key
 LEFT JOIN ref.dte_types AS t ON b.dte_type_code = t.code

@@ -3,6 +3,9 @@
 -- has_claim: The receiver claimed (RCD, RFP or RFT).
 -- has_receipt: The receiver accepted or acknowledged (ACD or ERM).
 -- is_cash: SII says paid in cash (PAG).
+-- claimed_at: Time of the first claim.
+-- accepted_at: Time of the first acceptance or receipt.
+-- is_annulled: SII received a credit note that annuls it (NCA).
 -- issued_paid_at: Time of the issuer's payment event, when it is the last word.
 -- received_paid_at: Time of the receiver's payment event, when it is the last word.
 WITH told AS (
@@ -23,6 +26,9 @@ grouped AS (
         bool_or(event_code IN ('RCD', 'RFP', 'RFT')) AS has_claim,
         bool_or(event_code IN ('ACD', 'ERM')) AS has_receipt,
         bool_or(event_code = 'PAG') AS is_cash,
+        min(event_date) FILTER (event_code IN ('RCD', 'RFP', 'RFT')) AS claimed_at,
+        min(event_date) FILTER (event_code IN ('ACD', 'ERM')) AS accepted_at,
+        bool_or(event_code = 'NCA') AS is_annulled,
         max(event_date) FILTER (event_code = 'PAID' AND document_type = 'issued') AS issued_paid,
         max(event_date) FILTER (event_code = 'UNPAID' AND document_type = 'issued')
             AS issued_unpaid,
@@ -39,6 +45,9 @@ SELECT
     coalesce(has_claim, false) AS has_claim,
     coalesce(has_receipt, false) AS has_receipt,
     coalesce(is_cash, false) AS is_cash,
+    claimed_at,
+    accepted_at,
+    coalesce(is_annulled, false) AS is_annulled,
     -- PAID may be taken back by UNPAID: only the last one speaks.
     CASE WHEN issued_unpaid >= issued_paid THEN NULL ELSE issued_paid END AS issued_paid_at,
     CASE WHEN received_unpaid >= received_paid THEN NULL ELSE received_paid END AS received_paid_at

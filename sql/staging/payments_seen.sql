@@ -6,7 +6,12 @@
 WITH last_unpaid AS (
     SELECT master_entity_id, document_type, id AS document_id, max(valid_to) AS seen_at
     FROM history.documents
-    WHERE valid_to IS NOT NULL AND is_paid = false
+    WHERE
+        valid_to IS NOT NULL
+        AND lower(payment_status) IS DISTINCT FROM 'paid'
+        AND coalesce(
+            NOT is_paid, lower(payment_status) IN ('unpaid', 'partially_paid'), pending_amount > 0
+        )
     GROUP BY ALL
 )
 

@@ -4,6 +4,8 @@
 -- issuer_first: Our side is the issuer's, or only the issuer's side is in the data.
 -- accept_deadline: End of the 8 days to claim; NULL outside 33, 34, 43.
 -- acceptance: claimed, accepted_express, accepted_tacit or pending; NULL outside 33, 34, 43.
+-- claimed_at: When it was claimed; NULL when not, or when nothing says when.
+-- accepted_at: When it was accepted or received; NULL likewise.
 -- due_date_source: document, reception+30 or issue+30; NULL without a term.
 -- due_date: When it is to be paid.
 SELECT
@@ -25,6 +27,8 @@ SELECT
         -- Also while SII's reception is not known: silence is counted from it.
         ELSE 'pending'
     END AS acceptance,
+    v.claimed_at,
+    v.accepted_at,
     -- Ley 19.983 art. 2, Ley 21.131: the term agreed on the invoice, else 30 days from its
     -- reception. What reduces a debt or is none has no term.
     CASE

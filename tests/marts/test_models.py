@@ -45,7 +45,7 @@ def test_order_is_derived_from_the_sql(tmp_path: Path) -> None:
 
 
 def test_the_real_models_are_whole() -> None:
-    con = World().run()
+    con = World().run(only=None)
     names = {m.name for m in find_models()}
     assert {"marts.documents", "marts.receivables", "marts.receivables_aging",
             "marts.data_quality"} <= names  # fmt: skip
@@ -115,3 +115,54 @@ def test_twice_is_the_same() -> None:
     run_models(con)
     after = con.execute("SELECT * EXCLUDE (as_of) FROM marts.receivables").fetchall()
     assert [r[:3] for r in before] == [r[:3] for r in after]
+
+
+def test_a_macro_is_made_in_order_and_outlives_the_run(tmp_path: Path) -> None:
+    root = models(
+        tmp_path,
+        marts__a="-- A.\n-- x: X.\nSELECT x FROM marts.m(2)",
+        macros__m="-- M.\n-- $least: Smallest.\n-- $most = 5: Largest.\n-- x: X.\n"
+        "SELECT x FROM staging.z WHERE x BETWEEN least AND most",
+        staging__z="-- Z.\n-- x: X.\nSELECT unnest([1, 2, 5, 7]) AS x",
+        marts__other="-- O.\n-- x: X.\nSELECT 1 AS x",
+    )
+    assert {m.name: m.depends_on for m in find_models(root)}["marts.a"] == ("staging.z",)
+    file = tmp_path / "w.duckdb"
+    with duckdb.connect(str(file)) as con:
+        assert [r.name for r in run_models(con, root=root, only=["marts.a"])] == [
+            "staging.z", "marts.a",
+        ]  # fmt: skip
+    with duckdb.connect(str(file), read_only=True) as con:
+        assert con.execute("FROM marts.m(1, most := 2)").fetchall() == [(1,), (2,)]
+        comment = "SELECT comment FROM duckdb_functions() WHERE function_name = 'm'"
+        assert con.execute(comment).fetchone() == ("M.",)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("SELECT nope AS x FROM range(n)", "/m.sql:4:8: Binder Error"),
+        ("SELECT 1 AS x, n AS y", "/m.sql:1:1: the model has no `-- column: description` line for"),
+    ],
+)
+def test_a_macro_that_fails_is_named(tmp_path: Path, body: str, where: str) -> None:
+    header = "-- M.\n-- $n: Number.\n-- x: X.\n"
+    assert where in fail(models(tmp_path, macros__m=header + body))
+
+
+def test_the_users_tables_take_their_files_and_keep_rows_without(tmp_path: Path) -> None:
+    root = models(tmp_path, marts__a="-- A.\n-- x: X.\nSELECT 1 AS x")
+    rates = tmp_path / "reference" / "interest_rates.csv"
+    rates.parent.mkdir()
+    rates.write_text("valid_from,annual_percent,days_in_year,source\n2026-01-01,12.34,360,CMF\n")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        run_models(con, root=root)
+        con.execute("INSERT INTO ref.related_ruts VALUES ('1-9', '2-7')")
+        run_models(con, root=root)
+        got = con.execute("SELECT annual_percent::VARCHAR FROM ref.interest_rates").fetchall()
+        assert got == [("12.3400",)]
+        assert con.execute("SELECT count(*) FROM ref.related_ruts").fetchone() == (1,)
+        rates.write_text("valid_from,annual_percent\nyesterday,12\n")
+        with pytest.raises(ModelError, match=r"interest_rates\.csv:1:1"):
+            run_models(con, root=root)
+        assert con.execute("SELECT count(*) FROM ref.interest_rates").fetchone() == (1,)

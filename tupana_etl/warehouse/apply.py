@@ -18,7 +18,7 @@ from tupana_etl.streams import STREAMS, Stream, children
 from tupana_etl.warehouse.merge import merge, merge_children
 from tupana_etl.warehouse.progress import conclude, remember
 
-MERGE_ROWS = 100_000
+MERGE_ROWS = 50_000
 """Rows merged at once: bounds memory, costs one scan of the keys each time."""
 
 

@@ -42,7 +42,6 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
         con.execute(f"CHECKPOINT {WAREHOUSE}")
     finally:
         con.close()
-    path.chmod(0o600)
 
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -55,4 +54,5 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             "this file); if the file is damaged, move it away and run `tupana marts "
             "--rebuild`: the lake has everything."
         ) from None
+    path.chmod(0o600)
     con.execute(f"USE {WAREHOUSE}")

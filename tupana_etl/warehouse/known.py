@@ -5,6 +5,7 @@ Every question runs on a cursor of its own, so threads may ask at the same time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Known:
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
+        # A comparison takes tens of megabytes for its temporary tables: one at a time.
+        self._comparing = threading.Lock()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -52,7 +55,7 @@ class Known:
 
         ``tables`` holds the stream's rows and, under their names, its children's.
         """
-        with self._cursor() as cursor:
+        with self._comparing, self._cursor() as cursor:
             _stage(cursor, "staged", tables[stream.name])
             judge(cursor, stream)
             keys = ", ".join(f'"{name}"' for name in stream.key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,27 @@ from tupana_etl.errors import ModelError
 SCHEMAS = ("staging", "marts")
 """Folders of ``sql/`` that are models; ``sql/outbox`` is read by the outbox."""
 
+MACROS = "macros"
+"""Folder of table macros: ``sql/macros/x.sql`` is called as ``marts.x(…)``."""
+
 _COLUMN = re.compile(r"([a-z_][a-z0-9_]*): (\S.*)")
+_PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?: = ([^:]+))?: (\S.*)")
 _LINE = re.compile(r"^LINE (\d+): ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """An argument of a macro: ``-- $name = default: description`` in its header."""
+
+    name: str
+    default: str | None
+    """As SQL; None when the caller must say it."""
+    doc: str
+
+
+@dataclass(frozen=True)
 class Model:
-    """One SQL file: the table it makes, what it says of it, what it reads."""
+    """One SQL file: the table or macro it makes, what it says of it, what it reads."""
 
     name: str
     path: Path
@@ -31,6 +47,12 @@ class Model:
     description: str
     columns: dict[str, str]
     depends_on: tuple[str, ...]
+    parameters: tuple[Parameter, ...] = ()
+    """Of a macro; a model that makes a table has none."""
+
+    @property
+    def is_macro(self) -> bool:
+        return self.path.parent.name == MACROS
 
     @property
     def schema(self) -> str:
@@ -38,13 +60,29 @@ class Model:
 
 
 def find_models(root: Path | None = None) -> list[Model]:
-    """Every model, each after the models it reads; the same order every time."""
+    """Every model that makes a table, each after the tables it reads.
+
+    What a model reads through a macro it depends on itself.
+    """
+    found = find_files(root)
+    seen: dict[str, set[str]] = {}
+    models = []
+    for model in found:
+        reads = {d for name in model.depends_on for d in seen.get(name, {name})}
+        if model.is_macro:
+            seen[model.name] = reads
+        else:
+            models.append(replace(model, depends_on=tuple(sorted(reads))))
+    return models
+
+
+def find_files(root: Path | None = None) -> list[Model]:
+    """Every model and macro, each after what it reads; the same order every time."""
     folder = root or _default_root()
-    paths = [p for schema in SCHEMAS for p in sorted((folder / schema).glob("*.sql"))]
+    paths = [p for schema in (*SCHEMAS, MACROS) for p in sorted((folder / schema).glob("*.sql"))]
     if not paths:
         raise ModelError(f"{folder}: no SQL models here; is the package installed whole?")
-    with duckdb.connect() as con:
-        models = {m.name: m for m in (_read(con, path) for path in paths)}
+    models = {m.name: m for m in (_read(p, p.read_text(encoding="utf-8")) for p in paths)}
     for model in models.values():
         for name in model.depends_on:
             if name.split(".")[0] in SCHEMAS and name not in models:
@@ -60,28 +98,44 @@ def find_models(root: Path | None = None) -> list[Model]:
         ) from None
 
 
+def upstream(models: list[Model], wanted: Collection[str]) -> list[Model]:
+    """The wanted ones of ordered models and all that they read, in the same order."""
+    needed = set(wanted)
+    for model in reversed(models):
+        if model.name in needed:
+            needed.update(model.depends_on)
+    return [m for m in models if m.name in needed]
+
+
 def _default_root() -> Path:
     package = Path(__file__).parents[1]
     installed = package / "_sql"
     return installed if installed.is_dir() else package.parent / "sql"
 
 
-def _read(con: duckdb.DuckDBPyConnection, path: Path) -> Model:
-    sql = path.read_text(encoding="utf-8").rstrip().rstrip(";")
-    description, columns = _header(sql, path)
-    name = f"{path.parent.name}.{path.stem}"
-    return Model(name, path, sql, description, columns, _dependencies(con, path, sql))
+@lru_cache(maxsize=512)
+def _read(path: Path, text: str) -> Model:
+    sql = text.rstrip().rstrip(";")
+    description, columns, parameters = _header(sql, path)
+    schema = "marts" if path.parent.name == MACROS else path.parent.name
+    name = f"{schema}.{path.stem}"
+    tables = _dependencies(path, sql)
+    return Model(name, path, sql, description, columns, tables, parameters)
 
 
-def _header(sql: str, path: Path) -> tuple[str, dict[str, str]]:
+def _header(sql: str, path: Path) -> tuple[str, dict[str, str], tuple[Parameter, ...]]:
     description: list[str] = []
     columns: dict[str, str] = {}
+    parameters: list[Parameter] = []
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
         text = line.removeprefix("--").strip()
         found = _COLUMN.fullmatch(text)
-        if found:
+        argument = _PARAMETER.fullmatch(text)
+        if argument:
+            parameters.append(Parameter(argument[1], argument[2], argument[3]))
+        elif found:
             columns[found[1]] = found[2]
         elif columns:
             last = next(reversed(columns))
@@ -90,11 +144,12 @@ def _header(sql: str, path: Path) -> tuple[str, dict[str, str]]:
             description.append(text)
     if not description or not columns:
         raise ModelError(f"{path}:1:1: a description and `-- column: …` lines must come first.")
-    return " ".join(description), columns
+    return " ".join(description), columns, tuple(parameters)
 
 
-def _dependencies(con: duckdb.DuckDBPyConnection, path: Path, sql: str) -> tuple[str, ...]:
-    row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+def _dependencies(path: Path, sql: str) -> tuple[str, ...]:
+    with duckdb.connect() as con:
+        row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     tree = json.loads(row[0]) if row else {}
     if tree.get("error"):
         line, column = _position(sql, int(tree.get("position") or 0))
@@ -105,6 +160,8 @@ def _dependencies(con: duckdb.DuckDBPyConnection, path: Path, sql: str) -> tuple
     ctes = {entry["key"] for n in nodes for entry in n.get("cte_map", {}).get("map", [])}
     tables: set[str] = set()
     for node in nodes:
+        if node.get("type") == "TABLE_FUNCTION" and node["function"].get("schema"):
+            tables.add(f"{node['function']['schema']}.{node['function']['function_name']}")
         if node.get("type") != "BASE_TABLE":
             continue
         if node["schema_name"]:
@@ -151,3 +208,17 @@ def located(path: Path, sql: str, error: duckdb.Error, *, lines_before: int) -> 
         whole = sql.splitlines()[line - 1]
         column += whole.find(shown.removeprefix("...").removesuffix("...")) - len("...")
     return ModelError(f"{path}:{line}:{max(column, 1)}: {sentence}.")
+
+
+def located_by_name(path: Path, sql: str, error: duckdb.Error) -> ModelError:
+    """An error without a position of its own, at the first place of the name it quotes."""
+    sentence = " ".join(str(error).split("\n\nLINE", maxsplit=1)[0].split()).rstrip(".")
+    body = sum(len(s) + 1 for s in itertools.takewhile(_is_comment, sql.splitlines()))
+    quoted = re.search(r'"([^"]+)"', sentence)
+    found = sql.find(quoted[1], body) if quoted else -1
+    line, column = _position(sql, found if found >= 0 else body)
+    return ModelError(f"{path}:{line}:{column}: {sentence}.")
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("--")

@@ -1,5 +1,5 @@
 """Runs the SQL models: ``sql/staging/x.sql`` becomes table ``staging.x``, ``sql/marts/x.sql``
-``marts.x``.
+``marts.x``, ``sql/macros/x.sql`` the table macro ``marts.x(…)``.
 
 A file is one SELECT under a comment: its description, then a line ``-- column: description``
 for every column. Order is derived from the SQL, comments become COMMENT ON, and what fails
@@ -10,6 +10,7 @@ the tables of one run, and a failure leaves the previous ones.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -19,7 +20,15 @@ import duckdb
 
 from tupana_etl import domain
 from tupana_etl.errors import ModelError
-from tupana_etl.warehouse.model_files import Model, find_models, located
+from tupana_etl.warehouse import reference
+from tupana_etl.warehouse.model_files import (
+    Model,
+    find_files,
+    find_models,
+    located,
+    located_by_name,
+    upstream,
+)
 from tupana_etl.warehouse.tables import quoted
 
 __all__ = ["Model", "ModelError", "ModelRun", "find_models", "run_models"]
@@ -41,8 +50,11 @@ def run_models(
     now: datetime | None = None,
     home_is_sandbox: bool = False,
     root: Path | None = None,
+    only: Collection[str] | None = None,
 ) -> list[ModelRun]:
-    """Rebuilds every model, in order, all or nothing.
+    """Rebuilds every model, in order, all or nothing; macros too, which are no runs.
+
+    ``only`` names the models wanted: these and all that they read are rebuilt.
 
     ``as_of`` is the day the figures are of (default: today in Santiago); ``now`` the moment,
     which decides tacit acceptance (default: now for today, the day's last instant for any
@@ -50,14 +62,22 @@ def run_models(
     ``home_is_sandbox`` lets sandbox documents in. Sets the session's TimeZone to Santiago's.
     The connection must not be inside a transaction.
     """
-    models = find_models(root)
+    models = find_files(root)
+    if only is not None:
+        models = upstream(models, only)
     _set_calendar(con, as_of, now)
     con.execute(f"SET VARIABLE home_is_sandbox = {home_is_sandbox}")
     con.begin()
     try:
         for schema in sorted({m.schema for m in models}):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        runs = [_run(con, model) for model in models]
+        reference.create(con)
+        runs = []
+        for model in models:
+            if model.is_macro:
+                _make_macro(con, model)
+            else:
+                runs.append(_run(con, model))
     except BaseException:
         con.rollback()
         raise
@@ -91,15 +111,36 @@ def _run(con: duckdb.DuckDBPyConnection, model: Model) -> ModelRun:
     return ModelRun(model.name, rows, time.perf_counter() - start)
 
 
+def _make_macro(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    given = ", ".join(
+        p.name if p.default is None else f"{p.name} := {p.default}" for p in model.parameters
+    )
+    called = f"{model.name}({', '.join('NULL' for p in model.parameters if p.default is None)})"
+    try:
+        con.execute(f"CREATE OR REPLACE MACRO {model.name}({given}) AS TABLE\n{model.sql}")
+    except duckdb.Error as error:
+        raise located(model.path, model.sql, error, lines_before=1) from error
+    try:
+        made = [row[0] for row in con.execute(f"DESCRIBE FROM {called}").fetchall()]
+    except duckdb.Error as error:
+        # Its positions are those of the call: the name it complains of tells the place.
+        raise located_by_name(model.path, model.sql, error) from error
+    _check_header(model, made)
+    con.execute(f"COMMENT ON MACRO TABLE {model.name} IS {quoted(model.description)}")
+
+
 def _comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     """Documents the table, and refuses a header that does not match it."""
-    made = [row[0] for row in con.execute(f"DESCRIBE {model.name}").fetchall()]
+    _check_header(model, [row[0] for row in con.execute(f"DESCRIBE {model.name}").fetchall()])
+    con.execute(f"COMMENT ON TABLE {model.name} IS {quoted(model.description)}")
+    for column, doc in model.columns.items():
+        con.execute(f'COMMENT ON COLUMN {model.name}."{column}" IS {quoted(doc)}')
+
+
+def _check_header(model: Model, made: list[str]) -> None:
     for wrong, what in (
         ([c for c in made if c not in model.columns], "has no `-- column: description` line for"),
         ([c for c in model.columns if c not in made], "describes but does not select"),
     ):
         if wrong:
             raise ModelError(f"{model.path}:1:1: the model {what} {', '.join(wrong)}.")
-    con.execute(f"COMMENT ON TABLE {model.name} IS {quoted(model.description)}")
-    for column, doc in model.columns.items():
-        con.execute(f'COMMENT ON COLUMN {model.name}."{column}" IS {quoted(doc)}')

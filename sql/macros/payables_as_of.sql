@@ -1,0 +1,116 @@
+-- marts.payables at the end of any day, with the basis on which that day is known.
+-- $on_day: The day, in Santiago; a date or its text.
+-- issuer_rut: RUT of the issuer.
+-- dte_type_code: SII document type.
+-- folio: Folio, as text.
+-- company_rut: The user's company: the buyer.
+-- seller_rut: RUT of the seller: who is owed it.
+-- seller_name: Name of the seller.
+-- buyer_rut: RUT of the buyer, the same company.
+-- counterparty_rut: RUT of the seller, as in the other marts.
+-- counterparty_name: Name of the seller, as in the other marts.
+-- counterparty_is_own: The seller is a company of the user too.
+-- book_sign: +1 for what we owe, -1 for credit notes.
+-- date_issued: Issue date on the document.
+-- due_date: When it is to be paid.
+-- due_date_source: document, reception+30 (Ley 21.131) or issue+30.
+-- currency: Currency of the amounts without _clp.
+-- amount: Total.
+-- retention_amount: Fee we withhold (80, 90): owed to SII, not to the provider; inside amount,
+--   never in the balance.
+-- withheld_iva_amount: IVA inside amount that we withhold (46).
+-- credit_amount: Credit notes whose chain ends here.
+-- debit_amount: Debit notes whose chain ends here.
+-- paid_amount: Settled, by payment or at issue.
+-- ceded_amount: Part still owed that belongs to the assignee.
+-- open_balance: What is left to pay, to the seller or to whom it ceded the credit.
+-- total_clp: Total in whole pesos; NULL for foreign currency without a rate.
+-- open_balance_clp: The same in whole pesos; NULL for an open foreign balance without a rate.
+-- retention_due_clp: Retention of the fee (Ley 21.133), due to SII through F29 code 151 whatever
+--   was paid to the provider: see marts.honorarios_retention.
+-- balance_to_assignee_clp: Part of open_balance_clp that must be paid to the assignee, not to the
+--   seller.
+-- unapplied_credit_clp: Credit with the supplier beyond what it could be applied to, whole pesos;
+--   NULL without a rate.
+-- acceptance: claimed, accepted_express, accepted_tacit or pending; NULL outside 33, 34, 43.
+-- is_claimed: We claimed it: still open, and disputed.
+-- is_ceded: Ceded by the supplier, registered by SII, and not ceded back: still to be paid, to the
+--   assignee.
+-- assignee_rut: Who must be paid (Ley 19.983 art. 7).
+-- assignee_name: Its name.
+-- is_paid: Marked as paid by the buyer.
+-- is_partially_paid: Marked as partially paid.
+-- paid_at: When it was paid; NULL when nobody knows.
+-- paid_at_source: event, observed or unknown; NULL when not paid.
+-- is_closed_at_issue: Cash, free or receipt: no debt remains.
+-- status: open, partially_paid, paid, closed_at_issue, credited (by notes) or applied (a note that
+--   moved to its root).
+-- is_estimated: Notes over several documents touch it: the split is an estimate.
+-- root_dte_type_code: For a note: type of the document it ends at.
+-- root_folio: For a note: folio of that document.
+-- has_target: For a note: that document is in the data.
+-- days_overdue: Days past due at as_of; negative before.
+-- bucket: not_due, 1-30, 31-60, 61-90 or 90+ days past due; NULL when nothing is open.
+-- doc_key: issuer|type|folio in one text, for joins.
+-- document_id: Tu Pana's id on the company's side, else on the other.
+-- master_entity_id: Company of document_id.
+-- basis: How well that day is known: observed (the document was in the data by then), dated (it was
+--   not, but its payment has a date of its own, or it was still unpaid when first seen) or
+--   before_first_sync (already paid when first seen, nobody knows since when: shown as paid).
+-- as_of: The day these figures are of, in Santiago.
+SELECT
+    issuer_rut,
+    dte_type_code,
+    folio,
+    company_rut,
+    seller_rut,
+    seller_name,
+    buyer_rut,
+    counterparty_rut,
+    counterparty_name,
+    counterparty_is_own,
+    book_sign,
+    date_issued,
+    due_date,
+    due_date_source,
+    currency,
+    amount,
+    retention_amount,
+    withheld_iva_amount,
+    credit_amount,
+    debit_amount,
+    paid_amount,
+    ceded_amount,
+    open_balance,
+    total_clp,
+    open_balance_clp,
+    retention_amount::BIGINT AS retention_due_clp,
+    if(
+        is_ceded, if(ceded_amount = 0, 0, round(ceded_amount::DECIMAL(28, 4) * exchange_rate, 0)), 0
+    )::BIGINT AS balance_to_assignee_clp,
+    unapplied_credit_clp,
+    acceptance,
+    is_claimed,
+    is_ceded,
+    assignee_rut,
+    assignee_name,
+    is_paid,
+    is_partially_paid,
+    paid_at,
+    paid_at_source,
+    is_closed_at_issue,
+    -- Ceding it changes whom we pay, not whether.
+    if(status = 'ceded', 'open', status) AS status,
+    is_estimated,
+    root_dte_type_code,
+    root_folio,
+    has_target,
+    days_overdue,
+    bucket,
+    doc_key,
+    document_id,
+    master_entity_id,
+    basis,
+    as_of
+FROM marts.open_items_as_of(on_day)
+WHERE role = 'buyer'

@@ -1,0 +1,63 @@
+-- What the user's companies owe, document by document, closed ones too (balance 0): invoices
+-- received, purchase invoices (46) and third-party fee receipts (90) issued by us, fee receipts
+-- (80) received, and the notes on all of them. A document between two of the user's companies
+-- is here for the buyer, with the buyer's own payment mark, and in receivables for the seller.
+-- Balance = total − retention or withheld IVA − credit + debit − paid, floor at 0. A document
+-- that the supplier ceded stays payable: to the assignee.
+-- issuer_rut: RUT of the issuer.
+-- dte_type_code: SII document type.
+-- folio: Folio, as text.
+-- company_rut: The user's company: the buyer.
+-- seller_rut: RUT of the seller: who is owed it.
+-- seller_name: Name of the seller.
+-- buyer_rut: RUT of the buyer, the same company.
+-- counterparty_rut: RUT of the seller, as in the other marts.
+-- counterparty_name: Name of the seller, as in the other marts.
+-- counterparty_is_own: The seller is a company of the user too.
+-- book_sign: +1 for what we owe, -1 for credit notes.
+-- date_issued: Issue date on the document.
+-- due_date: When it is to be paid.
+-- due_date_source: document, reception+30 (Ley 21.131) or issue+30.
+-- currency: Currency of the amounts without _clp.
+-- amount: Total.
+-- retention_amount: Fee we withhold (80, 90): owed to SII, not to the provider; inside amount,
+--   never in the balance.
+-- withheld_iva_amount: IVA inside amount that we withhold (46).
+-- credit_amount: Credit notes whose chain ends here.
+-- debit_amount: Debit notes whose chain ends here.
+-- paid_amount: Settled, by payment or at issue.
+-- ceded_amount: Part still owed that belongs to the assignee.
+-- open_balance: What is left to pay, to the seller or to whom it ceded the credit.
+-- total_clp: Total in whole pesos; NULL for foreign currency without a rate.
+-- open_balance_clp: The same in whole pesos; NULL for an open foreign balance without a rate.
+-- retention_due_clp: Retention of the fee (Ley 21.133), due to SII through F29 code 151 whatever
+--   was paid to the provider: see marts.honorarios_retention.
+-- balance_to_assignee_clp: Part of open_balance_clp that must be paid to the assignee, not to the
+--   seller.
+-- unapplied_credit_clp: Credit with the supplier beyond what it could be applied to, whole pesos;
+--   NULL without a rate.
+-- acceptance: claimed, accepted_express, accepted_tacit or pending; NULL outside 33, 34, 43.
+-- is_claimed: We claimed it: still open, and disputed.
+-- is_ceded: Ceded by the supplier, registered by SII, and not ceded back: still to be paid, to the
+--   assignee.
+-- assignee_rut: Who must be paid (Ley 19.983 art. 7).
+-- assignee_name: Its name.
+-- is_paid: Marked as paid by the buyer.
+-- is_partially_paid: Marked as partially paid.
+-- paid_at: When it was paid; NULL when nobody knows.
+-- paid_at_source: event, observed or unknown; NULL when not paid.
+-- is_closed_at_issue: Cash, free or receipt: no debt remains.
+-- status: open, partially_paid, paid, closed_at_issue, credited (by notes) or applied (a note that
+--   moved to its root).
+-- is_estimated: Notes over several documents touch it: the split is an estimate.
+-- root_dte_type_code: For a note: type of the document it ends at.
+-- root_folio: For a note: folio of that document.
+-- has_target: For a note: that document is in the data.
+-- days_overdue: Days past due at as_of; negative before.
+-- bucket: not_due, 1-30, 31-60, 61-90 or 90+ days past due; NULL when nothing is open.
+-- doc_key: issuer|type|folio in one text, for joins.
+-- document_id: Tu Pana's id on the company's side, else on the other.
+-- master_entity_id: Company of document_id.
+-- as_of: The day these figures are of, in Santiago.
+SELECT * EXCLUDE (basis)
+FROM marts.payables_as_of(getvariable('as_of'))

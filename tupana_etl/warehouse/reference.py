@@ -1,0 +1,117 @@
+"""Tables of ``ref`` that the user fills: what no API says and no law fixes.
+
+They are shipped empty and never overwritten. Each takes ``reference/<table>.csv`` beside the
+warehouse (header = column names, ISO dates, point as decimal mark) in full on every run, so
+that a rebuilt warehouse has it again; without the file, rows inserted by hand stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from tupana_etl.errors import ModelError
+from tupana_etl.warehouse.tables import quoted
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """A table of ``ref`` that the user fills."""
+
+    doc: str
+    columns: dict[str, tuple[str, str]]
+    """Name → DuckDB type and description."""
+
+
+USER_TABLES = {
+    "interest_rates": UserTable(
+        "Current interest (interés corriente) by date, for marts.late_interest. CMF publishes "
+        "it monthly; none is shipped.",
+        {
+            "valid_from": ("DATE", "First day of the rate; it holds until the next row."),
+            "annual_percent": ("DECIMAL(9,4)", "Percent a year."),
+            "days_in_year": ("INTEGER", "360 or 365: how the rate becomes a day's."),
+            "source": ("VARCHAR", "Where it was read."),
+        },
+    ),
+    "collection_overrides": UserTable(
+        "Documents that somebody is collecting, and when they are expected to be paid.",
+        {
+            "issuer_rut": ("VARCHAR", "RUT of the issuer, as in marts.receivables."),
+            "dte_type_code": ("VARCHAR", "SII document type."),
+            "folio": ("VARCHAR", "Folio."),
+            "expected_on": ("DATE", "Promised or expected day; empty: nobody knows."),
+            "note": ("VARCHAR", "Whose promise, which lawyer."),
+        },
+    ),
+    "factoring_terms": UserTable(
+        "Limits for marts.factoring_candidates; an empty cell keeps the default.",
+        {
+            "company_rut": ("VARCHAR", "Company they are for; empty: every other company."),
+            "minimum_clp": ("BIGINT", "Smallest balance that is bought (default 1)."),
+            "maximum_days_overdue": ("INTEGER", "Days past due still bought (default 0)."),
+            "maximum_share_percent": (
+                "DECIMAL(5,2)",
+                "Most that one debtor may be of the company's open receivables (default no limit).",
+            ),
+        },
+    ),
+    "related_ruts": UserTable(
+        "Debtors related to a company, beside the user's own companies.",
+        {
+            "company_rut": ("VARCHAR", "The company."),
+            "related_rut": ("VARCHAR", "Its relation."),
+        },
+    ),
+}
+
+
+def create(con: duckdb.DuckDBPyConnection) -> None:
+    """Creates what is missing and loads the files that are there.
+
+    Raises ModelError naming a file that cannot be read.
+    """
+    con.execute("CREATE SCHEMA IF NOT EXISTS ref")
+    folder = _folder(con)
+    known = {
+        name
+        for (name,) in con.execute(
+            "SELECT table_name FROM duckdb_tables() "
+            "WHERE schema_name = 'ref' AND database_name = current_database()"
+        ).fetchall()
+    }
+    for name, table in USER_TABLES.items():
+        if name not in known:
+            _create(con, name, table)
+        file = folder / f"{name}.csv" if folder else None
+        if file and file.exists():
+            _load(con, name, table, file)
+
+
+def _folder(con: duckdb.DuckDBPyConnection) -> Path | None:
+    row = con.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchone()
+    return Path(row[0]).parent / "reference" if row and row[0] else None
+
+
+def _create(con: duckdb.DuckDBPyConnection, name: str, table: UserTable) -> None:
+    body = ", ".join(f"{column} {kind}" for column, (kind, _) in table.columns.items())
+    con.execute(f"CREATE TABLE ref.{name} ({body})")
+    con.execute(f"COMMENT ON TABLE ref.{name} IS {quoted(table.doc)}")
+    for column, (_, doc) in table.columns.items():
+        con.execute(f"COMMENT ON COLUMN ref.{name}.{column} IS {quoted(doc)}")
+
+
+def _load(con: duckdb.DuckDBPyConnection, name: str, table: UserTable, file: Path) -> None:
+    types = ", ".join(f"{column}: {quoted(kind)}" for column, (kind, _) in table.columns.items())
+    con.execute(f"DELETE FROM ref.{name}")
+    try:
+        con.execute(
+            f"INSERT INTO ref.{name} BY NAME FROM read_csv({quoted(str(file))}, "
+            f"header = true, all_varchar = false, types = {{{types}}})"
+        )
+    except duckdb.Error as error:
+        raise ModelError(f"{file}:1:1: {' '.join(str(error).split())[:300]}") from error
