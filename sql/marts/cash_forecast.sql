@@ -48,9 +48,9 @@ judged AS (
             r.issuer_rut = o.issuer_rut
             AND r.dte_type_code = o.dte_type_code
             AND r.folio = o.folio
-    LEFT JOIN staging.payment_habits AS h
+    LEFT JOIN marts.payment_habits AS h
         ON r.company_rut = h.company_rut AND r.counterparty_rut = h.counterparty_rut
-    LEFT JOIN staging.payment_habits AS c
+    LEFT JOIN marts.payment_habits AS c
         ON r.company_rut = c.company_rut AND c.counterparty_rut IS NULL
     WHERE r.open_balance_clp > 0 AND r.currency = 'CLP'
 )

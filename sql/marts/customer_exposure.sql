@@ -80,5 +80,5 @@ SELECT
     h.average_days_to_pay,
     c.as_of
 FROM customers AS c
-LEFT JOIN staging.payment_habits AS h
+LEFT JOIN marts.payment_habits AS h
     ON c.company_rut = h.company_rut AND c.counterparty_rut = h.counterparty_rut

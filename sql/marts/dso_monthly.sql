@@ -23,8 +23,8 @@ WITH back AS (
         sum(s.credit_sales_clp) OVER (
             PARTITION BY e.company_rut, e.month ORDER BY s.month DESC
         ) - s.credit_sales_clp AS later_sales
-    FROM staging.credit_months AS e
-    INNER JOIN staging.credit_months AS s ON e.company_rut = s.company_rut AND s.month <= e.month
+    FROM marts.credit_months AS e
+    INNER JOIN marts.credit_months AS s ON e.company_rut = s.company_rut AND s.month <= e.month
 ),
 
 counted AS (
@@ -51,7 +51,7 @@ rolling AS (
         sum(credit_sales_clp) OVER quarter AS sales_3,
         sum(days) OVER quarter AS days_3,
         count(*) OVER quarter = 3 AS is_quarter
-    FROM staging.credit_months
+    FROM marts.credit_months
     WINDOW quarter AS (
         PARTITION BY company_rut ORDER BY month ROWS BETWEEN 2 PRECEDING AND CURRENT ROW
     )

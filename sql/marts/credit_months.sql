@@ -1,4 +1,5 @@
--- Credit sales and open receivables of each company by month, with IVA: without receipts (39,
+-- What marts.dso_monthly is computed from: credit sales and open receivables of each company
+-- by month, with IVA: without receipts (39,
 -- 41), cash and free documents, and documents that are ceded today, which are nobody's wait.
 -- company_rut: The user's company: the seller.
 -- month: First day of the month.
