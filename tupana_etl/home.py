@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -49,6 +48,8 @@ def lock(home: Path, wait: float) -> Iterator[None]:
 
 
 def _acquire(handle: int, home: Path, wait: float) -> None:
+    import fcntl  # noqa: PLC0415 - not on Windows, which settings refuse with a sentence
+
     deadline = time.monotonic() + wait
     while True:
         try:
@@ -74,29 +75,48 @@ def check_origin(settings: Settings, ruts: Iterable[str]) -> None:
     """
     path = settings.home / "origin.json"
     now = {"server": _server(settings.base_url), "companies": sorted(set(ruts))}
+    if not now["companies"]:
+        return  # nothing to tell one account from another by
+    pinned = _pinned(path)
+    if pinned is not None:
+        same = set(pinned["companies"]) & set(now["companies"])
+        if pinned["server"] != now["server"] or not same:
+            raise OriginError(
+                f"{settings.home} holds data of {pinned['server']} for another account. "
+                "Mixing two accounts in one home would mix their books: set TUPANA_HOME to "
+                "a new folder for this one. Nothing was read or written."
+            )
+        now["companies"] = sorted({*pinned["companies"], *now["companies"]})
+    if now != pinned:
+        _pin(path, now)
+
+
+def _pinned(path: Path) -> dict[str, Any] | None:
     if not path.exists():
-        temporary = path.with_name(".origin.json.tmp")
-        temporary.write_bytes(msgspec.json.encode(now))
-        temporary.chmod(0o600)
-        temporary.replace(path)
-        return
-    pinned: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-    same = not pinned["companies"] or set(pinned["companies"]) & set(now["companies"])
-    if pinned["server"] != now["server"] or not same:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError:
         raise OriginError(
-            f"{settings.home} holds data of {pinned['server']} for another account. Mixing "
-            "two accounts in one home would mix their books: set TUPANA_HOME to a new "
-            "folder for this one. Nothing was read or written."
-        )
+            f"{path} is damaged, so it cannot be told whose data this home holds. If you are "
+            "sure that it is this account's, delete that file. Nothing was read or written."
+        ) from None
+
+
+def _pin(path: Path, origin: dict[str, Any]) -> None:
+    temporary = path.with_name(".origin.json.tmp")
+    with temporary.open("wb") as file:
+        file.write(msgspec.json.encode(origin))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o600)
+    temporary.replace(path)
 
 
 def is_sandbox(home: Path) -> bool:
     """True when the home's data come from a server on this machine."""
-    path = home / "origin.json"
-    if not path.exists():
-        return False
-    server: str = msgspec.json.decode(path.read_bytes())["server"]
-    return server.startswith("loopback")
+    pinned = _pinned(home / "origin.json")
+    return pinned is not None and str(pinned["server"]).startswith("loopback")
 
 
 def _server(base_url: str) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,7 +27,7 @@ from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
-from tupana_etl.warehouse.database import Connection, writer
+from tupana_etl.warehouse.database import Connection, discard, writer
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.models import ModelRun, run_models
 from tupana_etl.warehouse.progress import deleted_in
@@ -176,19 +177,23 @@ def rebuild_marts(
 ) -> list[ModelRun]:
     """Applies what is committed, rebuilds the models and publishes; asks nobody.
 
-    ``from_lake`` first throws the warehouse away and applies the whole lake again.
+    ``from_lake`` applies the whole lake to a new warehouse, which takes the old one's
+    place only when all went well.
     Raises ConfigError when there is nothing yet, ModelError, LakeCorrupt, LockHeld.
     """
     manifest = Manifest(settings.lake)
     if not manifest.path.exists():
         raise ConfigError(f"{settings.home} holds no data yet. Run `tupana sync` first.")
     with home.lock(settings.home, wait):
+        path = settings.warehouse
         if from_lake:
-            for name in (settings.warehouse.name, settings.warehouse.name + ".wal"):
-                settings.warehouse.with_name(name).unlink(missing_ok=True)
-        with writer(settings.warehouse) as con:
+            path = discard(path.with_name(f".{path.name}.rebuilt"))
+        with writer(path) as con:
             apply(con, manifest)
             models = _build(con, settings)
+        if from_lake:
+            discard(settings.warehouse)
+            path.replace(settings.warehouse)
         publish(settings.warehouse, settings.analytics)
     return models
 
@@ -221,21 +226,32 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return _run(work)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
+    outcome: Future[T] = Future()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def tracked() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            running.append((asyncio.get_running_loop(), task))
+        return await work
 
     def target() -> None:
         try:
-            outcome.append(_run(work))
+            outcome.set_result(_run(tracked()))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            failure.append(error)
+            outcome.set_exception(error)
 
     thread = threading.Thread(target=target)
     thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    try:
+        thread.join()
+    except BaseException:
+        # Interrupted: nothing may go on reading once the caller gives up the home.
+        for loop, task in running:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    return outcome.result()
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -288,7 +304,7 @@ def _result(
         new=counts["new"],
         changed=counts["changed"],
         deleted=counts["deleted"],
-        rejected=sum(w["rejected"] for w in windows),
+        rejected=sum(w["rejected"] + w["rejected_children"] for w in windows),
         requests=sum(w["requests"] for w in windows),
         seconds=round((ended - begun).total_seconds(), 3),
         complete=all(w["complete"] for w in windows),

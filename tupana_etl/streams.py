@@ -7,6 +7,7 @@ entry to ``STREAMS`` and one fixture to the tests.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -476,6 +477,14 @@ STREAMS: dict[str, Stream] = {
 DROPPED = frozenset({"secret", "xml"})
 """Keys of an answer that are never stored: a webhook's secret, and the document's XML,
 which is read for lines and references and fetched whole by ``tupana files``."""
+
+
+_SECRET = re.compile(r"secret|passw|token|api_?key|private", re.IGNORECASE)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key nobody declared looks like one whose value must not be stored."""
+    return _SECRET.search(key) is not None
 
 
 def children(parent: str) -> list[Stream]:

@@ -190,6 +190,16 @@ def test_secrets_and_xml_are_dropped() -> None:
     assert "<DTE" not in str(decode(document(xml="<DTE/>")).batch.to_pydict())
 
 
+def test_rejects_hold_no_secret() -> None:
+    webhook = {"id": 1, "secret": "canary-1", "api_token": "canary-2", "is_active": "no"}
+    decoded = Decoder(STREAMS["webhooks"]).decode(json.dumps([webhook]).encode(), {})
+    (reject,) = decoded.rejects
+    assert "canary" not in reject.raw
+    assert json.loads(reject.raw)["is_active"] == "no"
+    taken = Decoder(STREAMS["webhooks"]).decode(b'[{"id": 1, "api_token": "canary"}]', {})
+    assert "canary" not in str(taken.batch.to_pydict())
+
+
 money = st.decimals(
     min_value=-(10**13), max_value=10**13, places=4, allow_nan=False, allow_infinity=False
 )

@@ -128,6 +128,25 @@ def test_a_torn_last_line_of_the_manifest_is_forgotten(tmp_path: Path) -> None:
         assert differences(here) == {}
 
 
+def test_an_older_manifest_is_not_taken_for_the_newest(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+        here.sync()
+        manifest = here.settings.lake / "manifest.jsonl"
+        manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[:3]))
+        with pytest.raises(LakeCorrupt, match="older than the warehouse"):
+            here.sync()
+
+
+def test_a_rebuild_that_fails_leaves_the_warehouse(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+        here.sync()
+        before = here.settings.warehouse.read_bytes()
+        next((here.settings.lake / "documents").rglob("*.parquet")).unlink()
+        with pytest.raises(LakeCorrupt):
+            rebuild_marts(here.settings, from_lake=True)
+        assert here.settings.warehouse.read_bytes() == before
+
+
 def test_marts_without_data_says_what_to_do(tmp_path: Path) -> None:
     with (
         site(tmp_path, documents=20) as here,

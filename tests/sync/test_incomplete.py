@@ -72,6 +72,20 @@ def test_a_row_that_does_not_fit_is_rejected_with_its_json(tmp_path: Path) -> No
         assert differences(here) == {}
 
 
+def test_a_line_that_does_not_fit_is_counted(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+
+        def spoil(request: Request, body: Any) -> tuple[int, Any]:
+            if request.url.path.endswith("/documents"):
+                for row in body["results"]:
+                    row["details"] = [{**line, "quantity": "mucho"} for line in row["details"]]
+            return 200, body
+
+        with tampered(here, spoil) as there:
+            assert there.sync("documents").rejected > 0
+        assert here.query("SELECT DISTINCT stream FROM raw.rejects") == [("document_lines",)]
+
+
 def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Path) -> None:
     with site(tmp_path, documents=80) as here:
         company, rut = first_company(here)

@@ -12,7 +12,7 @@ from msgspec import Raw
 from tupana_etl.arrow import cells
 from tupana_etl.arrow.wire import UNFIT, as_text
 from tupana_etl.columns import Column
-from tupana_etl.streams import Stream
+from tupana_etl.streams import DROPPED, Stream, is_secret
 
 Wrong = dict[int, tuple[str, str]]
 """Position of each row that cannot be taken, with the column and the reason."""
@@ -70,9 +70,21 @@ def null_keys(name: str, array: pa.Array) -> Wrong:
 def reject(
     stream: Stream, raw: Raw, reason: str, column: str = "", parent: str | None = None
 ) -> Reject:
-    return Reject(
-        stream.name, parent or _id_of(raw), column, reason, bytes(raw).decode(errors="replace")
-    )
+    return Reject(stream.name, parent or _id_of(raw), column, reason, _without_secrets(raw))
+
+
+def _without_secrets(raw: Raw) -> str:
+    """The JSON as it came, but for what must never be stored."""
+    text = bytes(raw).decode(errors="replace")
+    try:
+        keys = msgspec.json.decode(raw, type=dict[str, Raw])
+    except UNFIT:
+        return text
+    secret = [key for key in keys if key in DROPPED or is_secret(key)]
+    if not secret:
+        return text
+    redacted = Raw(b'"[redacted]"')
+    return msgspec.json.encode(keys | dict.fromkeys(secret, redacted)).decode(errors="replace")
 
 
 def _id_of(raw: Raw) -> str | None:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from tupana_etl.columns import Column, Kind
-from tupana_etl.streams import DROPPED
+from tupana_etl.streams import DROPPED, is_secret
 
 _TYPES: dict[Kind, Any] = {
     Kind.TEXT: str | None | UnsetType,
@@ -124,7 +124,11 @@ class Wire:
     def _extra_of(self, row: Any) -> str | None:
         # A row decoded before a key was learned, in another thread, has no place for it.
         values = ((key, getattr(row, f"unknown_{n}", UNSET)) for n, key in enumerate(self.unknown))
-        found = {key: value for key, value in values if value is not UNSET}
+        found = {
+            key: Raw(b'"[redacted]"') if is_secret(key) else value
+            for key, value in values
+            if value is not UNSET
+        }
         return msgspec.json.encode(found).decode() if found else None
 
     def cells(self, rows: list[Any], column: Column) -> list[Cell]:

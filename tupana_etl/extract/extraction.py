@@ -178,6 +178,7 @@ def commit(
         "expected": None,
         "seen": 0,
         "rejected": 0,
+        "rejected_children": 0,
         "requests": requests,
         "requests_saved": 0,
         "complete": reason is None,
@@ -189,7 +190,8 @@ def commit(
         "segments": segments or {},
     }
     if reading is not None:
-        names = ("expected", "seen", "rejected", "requests_saved", "details", "missing", "calls")
+        names: tuple[str, ...] = ("expected", "seen", "rejected", "rejected_children")
+        names += ("requests_saved", "details", "missing", "calls")
         body |= {name: getattr(reading, name) for name in names}
         body |= {
             "requests": len(reading.calls),

@@ -59,6 +59,8 @@ class Begun:
     run_id: str
     start: date
     done: list[Entry]
+    number: int = 0
+    """Readings so far, whole or not: the next one needs another number."""
 
 
 async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRows) -> Taken:
@@ -82,7 +84,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
             begun.run_id,
             on_rows,
             runs=known.runs_last_week(),
-            windows=max((e.body["number"] for e in begun.done), default=0),
+            windows=begun.number,
         )
         read = await _read(work, order, [*chosen, *hidden], begun, today)
         entries = [*begun.done, *read]
@@ -183,8 +185,9 @@ def begin(order: Order, manifest: Manifest) -> Begun:
         return Begun(open_run(manifest, start), start, [])
     run_id = last.body["run"]
     windows = [e for e in manifest.entries(last.seq) if e.kind == "window"]
-    done = [e for e in windows if e.body["run"] == run_id and e.body["complete"]]
-    return Begun(run_id, start, done)
+    mine = [e for e in windows if e.body["run"] == run_id]
+    number = max((e.body["number"] for e in mine), default=0)
+    return Begun(run_id, start, [e for e in mine if e.body["complete"]], number)
 
 
 def open_run(manifest: Manifest, start: date, *, single: bool = False) -> str:

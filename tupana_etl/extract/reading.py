@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from tupana_etl.api.client import Client, Reply
 from tupana_etl.api.pages import Page, PageFacts, torn
+from tupana_etl.arrow.cells import int_array
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.arrow.detail import with_lists, xml_needed
 from tupana_etl.arrow.rows import Reject
@@ -65,12 +66,16 @@ class Reading:
         self._refused: list[str] = []
         self._outside: set[int] = set()
         self._lean: list[pa.RecordBatch] = []
+        self._written: set[str] = set()
         self._rows = 0
         self._listed = 0
         self.started_at = utcnow()
         self.calls: list[dict[str, Any]] = []
         """What was asked and came, for lineage."""
         self.rejected = 0
+        """Rows of the window that were rejected."""
+        self.rejected_children = 0
+        """Lines, references and events that were rejected while their document was taken."""
         self.details: list[str] = []
         """Ids whose detail was read."""
         self.missing: list[Any] = []
@@ -155,6 +160,8 @@ class Reading:
             if reject.stream == self._stream.name:
                 self.rejected += 1
                 self._refused += [reject.id] if reject.id else []
+            else:
+                self.rejected_children += 1
         self._keys.append(decoded.batch.select(list(self._stream.key)))
         self._writer.hold(decoded, call, fetched_at, is_detail=detail)
         return decoded.batch
@@ -171,11 +178,28 @@ class Reading:
         """Writes what differs from the warehouse, forgets the rest."""
         if not self._writer.holding:
             return
-        rows = await asyncio.to_thread(self._known.differing, self._stream, self._writer.held())
+        held = self._writer.held()
+        rows = await asyncio.to_thread(self._known.differing, self._stream, held)
+        if self._stream.detail:
+            rows = self._with_details(held[self._stream.name], rows)
         if self._outside:
-            outside = pa.array(sorted(self._outside), pa.int64())
+            outside = int_array(sorted(self._outside))
             rows = rows.filter(pc.invert(pc.is_in(rows, outside)))
         await asyncio.to_thread(self._writer.release, rows)
+
+    def _with_details(self, held: pa.Table, rows: pa.Array) -> pa.Array:
+        """Adds the details of rows whose list row was written: a detail that says what the
+        warehouse said before must undo what the list said in between."""
+        ids = held.column("id").to_pylist()
+        numbers = held.column("_row").to_pylist()
+        details = held.column("_detail_at").is_valid().to_pylist()
+        chosen = set(rows.to_pylist())
+        for id_, number, is_detail in zip(ids, numbers, details, strict=True):
+            if is_detail and id_ in self._written:
+                chosen.add(number)
+            elif number in chosen:
+                self._written.add(id_)
+        return int_array(sorted(chosen))
 
     def _record(self, reply: Reply, page: Page | None) -> str:
         """Remembers a call; its name goes with every row it brought."""
@@ -249,6 +273,7 @@ class Reading:
         except (DataError, ApiError) as error:
             reject = Reject("document_lines", id_, "xml", str(error), "null")
             self._writer.reject([reject], call)
+            self.rejected_children += 1
         return body
 
     async def _look_for_missing(self) -> str | None:
@@ -260,7 +285,10 @@ class Reading:
             return None
         known, missing = await asyncio.to_thread(self._known.missing, scope, seen, self._refused)
         lost = len(missing)
-        vanished = known and not self.seen and (self._stream.paged or known > LOSS_ROWS)
+        # A list of a few cessions or webhooks may well become empty; a company's documents
+        # do not.
+        dated = "window" in self._stream.slices
+        vanished = known and not self.seen and (dated or known > LOSS_ROWS)
         if vanished or (lost > LOSS_ROWS and lost > known * LOSS_SHARE):
             return f"{lost} of {known} known rows did not come; they are kept until that is sure"
         self.missing = missing

@@ -58,6 +58,10 @@ class Manifest:
                 "nothing was changed."
             ) from None
 
+    def lines(self) -> int:
+        """Committed entries."""
+        return self.path.read_bytes().count(b"\n") if self.path.exists() else 0
+
     def open_for_append(self) -> None:
         """Cuts off a torn last line and counts the rest. Call once, holding the lock."""
         make_private(self.lake, self.lake.parent)
@@ -75,10 +79,16 @@ class Manifest:
         if not self._next:
             raise RuntimeError("open_for_append was not called")
         line = msgspec.json.encode({"kind": kind, **body}) + b"\n"
-        with self.path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # A full disk leaves half a line; nothing may ever be appended to that.
+            os.truncate(self.path, size)
+            raise
         entry = Entry(self._next, kind, msgspec.json.decode(msgspec.json.encode(body)))
         self._next += 1
         return entry

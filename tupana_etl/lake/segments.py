@@ -14,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tupana_etl.errors import LakeCorrupt
+
 ROW_GROUP = 50_000
 """Rows per row group at most; smaller when a window is smaller."""
 
@@ -67,6 +69,8 @@ class SegmentWriter:
         if self._writer is None:
             return None
         self._writer.close()
+        if self._final.exists():
+            raise LakeCorrupt(f"{self._final} exists already; it was not overwritten.")
         self._temporary.chmod(0o600)
         size, digest = _sync(self._temporary)
         self._temporary.replace(self._final)

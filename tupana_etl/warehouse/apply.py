@@ -29,6 +29,11 @@ def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
     """
     done = con.execute("SELECT coalesce(max(seq), 0) FROM meta.applied").fetchone()
     after = int(done[0]) if done else 0
+    if manifest.lines() < after:
+        raise LakeCorrupt(
+            f"{manifest.path} is older than the warehouse: it has {manifest.lines()} entries, "
+            f"{after} were applied. Restore the newer one, or run `tupana marts --rebuild`."
+        )
     applied = 0
     for group in _groups(manifest.entries(after)):
         con.begin()

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from tupana_etl.errors import DataError
-from tupana_etl.warehouse.tables import create_tables
+from tupana_etl.warehouse.tables import create_tables, quoted
 
 Connection = duckdb.DuckDBPyConnection
 """What rooms above call the open warehouse, so that they need not import DuckDB."""
@@ -32,7 +32,7 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
     con = duckdb.connect(":memory:")
     try:
         con.execute(f"SET memory_limit = '{memory_limit}'")
-        con.execute(f"SET temp_directory = '{path.parent / '.duckdb_tmp'}'")
+        con.execute(f"SET temp_directory = {quoted(str(path.parent / '.duckdb_tmp'))}")
         con.execute("SET checkpoint_threshold = '1GB'")
         con.execute("SET preserve_insertion_order = false")
         _attach(con, path)
@@ -44,9 +44,18 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
         con.close()
 
 
+def discard(path: Path) -> Path:
+    """Removes a database and its log. Returns the path, free again."""
+    for name in (path.name, f"{path.name}.wal"):
+        path.with_name(name).unlink(missing_ok=True)
+    return path
+
+
 def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        con.execute(f"ATTACH '{path}' AS {WAREHOUSE} (STORAGE_VERSION '{STORAGE_VERSION}')")
+        con.execute(
+            f"ATTACH {quoted(str(path))} AS {WAREHOUSE} (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
     except duckdb.IOException as error:
         raise DataError(
             f"{path} cannot be opened: {str(error).splitlines()[0]} Nothing was changed. "
