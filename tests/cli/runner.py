@@ -104,5 +104,5 @@ class Runner:
         else:
             wide = [line for line in both.splitlines() if len(line) > 80]
             # A path is as long as it is; the others must fit.
-        assert not [line for line in wide if gettempdir() not in line], wide
+            assert not [line for line in wide if gettempdir() not in line], wide
         return done
