@@ -44,13 +44,17 @@ def tiles(known: Iterable[KnownWindow], start: date) -> list[KnownWindow]:
 def split_due(
     windows: list[KnownWindow], today: date, budget: int, full: bool = False
 ) -> tuple[list[KnownWindow], list[KnownWindow]]:
-    """The windows to read now, and those that may wait."""
+    """The windows to read now, and those that may wait.
+
+    The last one may overrun the budget: a window larger than its listing's share would
+    otherwise never come round.
+    """
     now = [w for w in windows if full or _always(w, today)]
     waiting = [w for w in windows if w not in now]
     for window in sorted(waiting, key=lambda w: (w.verified_at, w.date_from)):
-        budget -= pages(window)
-        if budget < 0:
+        if budget <= 0:
             break
+        budget -= pages(window)
         now.append(window)
     return sorted(now, key=_start), sorted((w for w in waiting if w not in now), key=_start)
 

@@ -58,7 +58,10 @@ def judge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream
             SELECT s.*, {business_hash(values, "s")} AS _row_hash
             FROM staged_children s JOIN parents p
               ON {same_parent} AND {_order("s")} = p._order
-            QUALIFY row_number() OVER (PARTITION BY {_names(child.key, "s")}) = 1
+            -- Two events of one kind in one second share a key: always the same one is kept.
+            QUALIFY row_number() OVER (
+                PARTITION BY {_names(child.key, "s")} ORDER BY {business_hash(values, "s")}
+            ) = 1
         )
         SELECT chosen.* EXCLUDE (_fetched_at),
             greatest(chosen._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
