@@ -11,7 +11,7 @@ import pytest
 REPO = Path(__file__).parents[1]
 
 ORDER = (
-    *("errors", "columns", "domain", "settings", "streams", "home"),  # ground floor
+    *("errors", "event_loop", "columns", "domain", "settings", "streams", "home"),  # ground floor
     *("api", "arrow", "lake", "warehouse", "outbox", "inbox", "sandbox"),
     *("extract", "pipeline"),  # top floor: the moves of one sync
     *("analysis", "spreadsheet", "export", "files"),  # and what people hold

@@ -7,18 +7,16 @@ models and publishes. ``rebuild_marts`` does the last three without asking the A
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from tupana_etl import home
 from tupana_etl.errors import ConfigError
+from tupana_etl.event_loop import run_async
 from tupana_etl.extract.intake import Order, Taken, take_in
 from tupana_etl.extract.reading import OnRows
 from tupana_etl.extract.refresh import refresh_document
@@ -32,8 +30,6 @@ from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.models import ModelRun, run_models
 from tupana_etl.warehouse.progress import deleted_in
 from tupana_etl.warehouse.publish import check_publishable, publish
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -215,53 +211,6 @@ def choose(names: Sequence[str]) -> list[Stream]:
             raise ConfigError(f"There is no stream {name!r}. There are: {', '.join(STREAMS)}.")
     asked = [STREAMS[STREAMS[n].parent or n] for n in names or STREAMS]
     return list(dict.fromkeys(asked))
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, in a thread when this one already has a loop.
-
-    Of several errors at once the first is raised: the others have the same cause.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return _run(work)
-    outcome: Future[T] = Future()
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
-
-    async def tracked() -> T:
-        task = asyncio.current_task()
-        if task is not None:
-            running.append((asyncio.get_running_loop(), task))
-        return await work
-
-    def target() -> None:
-        try:
-            outcome.set_result(_run(tracked()))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        # Interrupted: nothing may go on reading once the caller gives up the home.
-        for loop, task in running:
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    return outcome.result()
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except BaseExceptionGroup as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
 
 
 def _build(con: Connection, settings: Settings) -> list[ModelRun]:

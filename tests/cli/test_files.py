@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tupana_etl.errors import ConfigError
+from tupana_etl.event_loop import run_async
 from tupana_etl.files import keep
-from tupana_etl.pipeline import run_async
 from tupana_etl.sandbox.server import World, running
 from tupana_etl.settings import Settings
 

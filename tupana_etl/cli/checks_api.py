@@ -9,7 +9,7 @@ from tupana_etl.cli import output
 from tupana_etl.cli.checks import Check
 from tupana_etl.cli.companies import Seen, visible
 from tupana_etl.errors import AuthError, Fatal, OriginError, TupanaError
-from tupana_etl.pipeline import run_async
+from tupana_etl.event_loop import run_async
 from tupana_etl.settings import Settings
 
 

@@ -16,7 +16,7 @@ from tupana_etl.api.pages import read_pages
 from tupana_etl.cli import output, tables
 from tupana_etl.domain import canonical_rut
 from tupana_etl.errors import ServerError
-from tupana_etl.pipeline import run_async
+from tupana_etl.event_loop import run_async
 from tupana_etl.settings import Settings
 
 LOADED = """

@@ -6,7 +6,7 @@ import argparse
 
 from tupana_etl import files, settings
 from tupana_etl.cli import output
-from tupana_etl.pipeline import run_async
+from tupana_etl.event_loop import run_async
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -15,22 +15,16 @@ from tupana_etl.api.client import Client, Reply
 from tupana_etl.api.pages import Page, PageFacts, torn
 from tupana_etl.arrow.cells import int_array
 from tupana_etl.arrow.decode import Decoder
-from tupana_etl.arrow.detail import with_lists, xml_needed
-from tupana_etl.arrow.rows import Reject
 from tupana_etl.domain import utcnow
-from tupana_etl.errors import ApiError, AuthError, DataError
+from tupana_etl.extract.details import DETAILS_AT_ONCE, ask_details, completed, is_lean
 from tupana_etl.extract.listing import pages_of, undated_pages
 from tupana_etl.extract.windows import Window
 from tupana_etl.lake.window import WindowWriter
-from tupana_etl.streams import Stream, children
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
 
 HOLD_ROWS = 1_000
 """Rows compared with the warehouse at once, and held in memory until then."""
-
-DETAILS_AT_ONCE = 100
-"""Details held in memory at once."""
 
 LOSS_SHARE, LOSS_ROWS = 0.05, 20
 """A window that loses more than both at once is not believed."""
@@ -145,7 +139,7 @@ class Reading:
             self.requests_saved += pc.sum(
                 pc.invert(pc.match_substring(names, ",document_states,"))
             ).as_py()
-            lean = batch.filter(_is_lean(self._stream, batch))
+            lean = batch.filter(is_lean(self._stream, batch))
             self._lean += [lean] if lean.num_rows else []
 
     async def _take(
@@ -223,7 +217,7 @@ class Reading:
         """Takes one detail that was read already, and nothing else."""
         call = self._record(reply, None)
         self.details.append(id_)
-        body = await self._with_lists(id_, reply, call)
+        body = await self._completed(id_, reply, call)
         batch = await self._take(b"[" + body + b"]", {id_: call}, reply.fetched_at, detail=True)
         self._listed += batch.num_rows
         await self._release()
@@ -236,42 +230,20 @@ class Reading:
         on_rows(self._stream.name, len(ids), 0)
         for start in range(0, len(ids), DETAILS_AT_ONCE):
             some = ids[start : start + DETAILS_AT_ONCE]
-            replies = dict(zip(some, await self._replies(some), strict=True))
-            read = {id_: reply for id_, reply in replies.items() if reply is not None}
+            read = await ask_details(self._client, self._window, some)
             self.details += read
             if read:
                 calls = {id_: self._record(reply, None) for id_, reply in read.items()}
-                bodies = [await self._with_lists(i, r, calls[i]) for i, r in read.items()]
+                bodies = [await self._completed(i, r, calls[i]) for i, r in read.items()]
                 latest = max(reply.fetched_at for reply in read.values())
                 await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
                 await self._release()
             on_rows(self._stream.name, 0, len(some))
         return len(ids) - len(self.details)
 
-    async def _replies(self, ids: Sequence[str]) -> list[Reply | None]:
-        return list(await asyncio.gather(*(self._reply(id_) for id_ in ids)))
-
-    async def _reply(self, id_: str) -> Reply | None:
-        path = self._stream.detail.format(id=id_)
-        try:
-            return await self._client.get(path, company=self._window.rut, document=id_)
-        except AuthError:
-            raise
-        except ApiError:
-            return None  # counted: the window stays incomplete until it is read
-
-    async def _with_lists(self, id_: str, reply: Reply, call: str) -> bytes:
-        """The detail's JSON, completed from its XML where that is needed."""
-        body = reply.body
-        try:
-            xml: str | bytes | None = xml_needed(body)
-            if isinstance(xml, str) and xml.startswith(("http://", "https://")):
-                xml = await self._client.download(xml)
-            body = with_lists(body, xml) if xml else body
-        except AuthError:
-            raise
-        except (DataError, ApiError) as error:
-            reject = Reject("document_lines", id_, "xml", str(error), "null")
+    async def _completed(self, id_: str, reply: Reply, call: str) -> bytes:
+        body, reject = await completed(self._client, id_, reply)
+        if reject is not None:
             self._writer.reject([reject], call)
             self.rejected_children += 1
         return body
@@ -307,10 +279,3 @@ def _inside(window: Window, batch: pa.RecordBatch) -> pa.Array | None:
         inside = pc.and_(inside, pc.less_equal(days, pa.scalar(window.date_to, pa.date32())))
     # A server that filters shows no row without a date; one that does not shows them all.
     return pc.fill_null(inside, not window.by_server)
-
-
-def _is_lean(stream: Stream, batch: pa.RecordBatch) -> pa.Array:
-    """Which rows lack something that marts need and only the detail has."""
-    needed = [c.name for c in stream.columns if c.needed]
-    needed += [child.name for child in children(stream.name)]
-    return pc.match_substring_regex(batch.column("_absent"), f",({'|'.join(needed)}),")
