@@ -99,16 +99,16 @@ def error_of(
     """The typed error of an answer that is not 2xx. Never raises, whatever the body."""
     told = told_by(status, body)
     kind = _kind(status, told, about_something=company is not None or document is not None)
-    message = _capped(strike(told.message, secrets))
+    message = capped(strike(told.message, secrets))
     if kind is AuthError:
         message = f"{message.rstrip('.')}. Check TUPANA_API_KEY: the API does not take this key."
     request_id = told.request_id or request_id_of(headers)
     return kind(
         message,
         status=status,
-        code=None if told.code is None else _capped(strike(told.code, secrets)),
+        code=None if told.code is None else capped(strike(told.code, secrets)),
         details=strike(told.details, secrets),
-        request_id=None if request_id is None else _capped(strike(request_id, secrets)),
+        request_id=None if request_id is None else capped(strike(request_id, secrets)),
         company=company,
         document=document,
         retry_after=retry_after(headers.get("retry-after")),
@@ -166,7 +166,7 @@ def _of_object(data: dict[str, Any]) -> Told:
 
 def _of_fields(data: Any) -> Told:
     shown = []
-    for path, text in _leaves(data, "", 0):
+    for path, text in leaves(data):
         shown.append(f"{path}: {text}" if path else text)
         if len(shown) == 5:
             break
@@ -174,17 +174,17 @@ def _of_fields(data: Any) -> Told:
     return Told("; ".join(shown), None, dict(details))
 
 
-def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def leaves(data: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Texts of a nested field map, each with its dotted path."""
     if depth > DEPTH_CAP:
         return
     if isinstance(data, dict):
         for key, value in data.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key), depth + 1)
+            yield from leaves(value, f"{path}.{key}" if path else str(key), depth + 1)
     elif isinstance(data, list):
         for place, value in enumerate(data):
             deeper = f"{path}.{place}" if isinstance(value, dict | list) else path
-            yield from _leaves(value, deeper, depth + 1)
+            yield from leaves(value, deeper, depth + 1)
     elif data not in (None, ""):
         yield path, str(data)
 
@@ -245,7 +245,8 @@ def strike(value: Any, secrets: tuple[str, ...], depth: int = 0) -> Any:
     return value
 
 
-def _capped(text: str) -> str:
+def capped(text: str) -> str:
+    """One line of at most ``MESSAGE_CAP`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= MESSAGE_CAP else f"{line[: MESSAGE_CAP - 1]}…"
 
@@ -261,12 +262,12 @@ def network_error(
 
 def _sentence(exc: Exception, host: str) -> str:
     for kinds, sentence in _SENTENCES:
-        if any(isinstance(cause, kinds) for cause in _chain(exc)):
+        if any(isinstance(cause, kinds) for cause in chain(exc)):
             return sentence.format(host=host)
     return f"The connection to {host} broke before the whole answer had come."
 
 
-def _chain(exc: BaseException) -> Iterator[BaseException]:
+def chain(exc: BaseException) -> Iterator[BaseException]:
     """The exception, what caused it, and the members of any group among them."""
     todo: list[BaseException | None] = [exc]
     seen: set[int] = set()

@@ -53,8 +53,8 @@ class Wire:
         self.base = settings.base_url.rstrip("/")
         self.origin = origin.origin_of(self.base)
         self.requests = 0
-        self._plain, self._keyed = _headers(settings.need_key().api_key)
-        self.http = _http(self.base, settings.max_concurrency, transport, timeouts)
+        self._plain, self._keyed = headers_of(settings.need_key().api_key)
+        self.http = connections(self.base, settings.max_concurrency, transport, timeouts)
 
     async def fetch(self, url: str, *, is_file: bool = False) -> Answer:
         """One answer, after at most three redirects: inside the origin, files anywhere.
@@ -100,12 +100,12 @@ class Wire:
         self.requests += 1
         response = await self.http.send(request, stream=True, auth=None)
         try:
-            return Answer(response.status_code, response.headers, await _body(response))
+            return Answer(response.status_code, response.headers, await whole_body(response))
         finally:
             await response.aclose()
 
 
-def _headers(key: str) -> tuple[httpx.Headers, httpx.Headers]:
+def headers_of(key: str) -> tuple[httpx.Headers, httpx.Headers]:
     """Headers without and with the key; httpx.Headers hides it in its repr."""
     if any(not 32 < ord(c) < 127 for c in key):
         raise ConfigError("TUPANA_API_KEY holds a character that no key has; copy it again.")
@@ -117,9 +117,10 @@ def _headers(key: str) -> tuple[httpx.Headers, httpx.Headers]:
     return httpx.Headers(plain), httpx.Headers(plain | {"Authorization": f"Api-Key {key}"})
 
 
-def _http(
+def connections(
     base: str, most: int, transport: httpx.AsyncBaseTransport | None, timeouts: httpx.Timeout
 ) -> httpx.AsyncClient:
+    """At most ``most`` connections towards ``base``: no redirects, no cookies, no .netrc."""
     local = urlsplit(base).hostname in origin.LOOPBACK
     return httpx.AsyncClient(
         transport=transport,
@@ -137,7 +138,8 @@ def _http(
     )
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def whole_body(response: httpx.Response) -> bytes:
+    """All of an answer. Raises ServerError above ``BODY_CAP``, and what httpx raises."""
     parts, size = [], 0
     async for part in response.aiter_bytes():
         size += len(part)
