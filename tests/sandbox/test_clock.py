@@ -42,7 +42,7 @@ def everything(api: httpx.Client) -> dict[str, Any]:
 
 def test_only_volatile_fields_move(fresh: httpx.Client) -> None:
     before = everything(fresh)
-    assert post(fresh, "/_admin/clock", days=3) == {"today": "2026-11-23"}
+    assert post(fresh, "/_admin/clock", days=3)["today"] == "2026-11-23"
     after = everything(fresh)
     assert still(after) == still(before)
     for name in ("documents", "webhooks", "books"):

@@ -61,7 +61,7 @@ async def acknowledge(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """POST {document_id | document_ids}: never there; their cessions go with them."""
-    documents = _documents(request, await _body(request))
+    documents = documents_of(request, await body_of(request))
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
@@ -72,7 +72,7 @@ async def delete(request: Request) -> Response:
 
 async def add(request: Request) -> Response:
     """POST {company, n=1, date=today, document_type?}: fresh invoices; answers their ids."""
-    body = await _body(request)
+    body = await body_of(request)
     connection = web.context(request).connection
     own = population.own_companies(connection)
     company = next((e for e in own if str(e.id) == str(body.get("company"))), None)
@@ -89,16 +89,23 @@ async def add(request: Request) -> Response:
 
 
 async def move_clock(request: Request) -> Response:
-    """POST {days}: the world's today moves on; only what the calendar changes changes."""
-    days = (await _body(request)).get("days")
-    if not isinstance(days, int) or not 1 <= days <= 3650:
+    """POST {days} or {hours} or {seconds}: the clock moves on, and the world's today with
+    every midnight it passes; only what the calendar changes changes. Hours and seconds may
+    be negative: the clock goes back, today never does."""
+    body, connection = await body_of(request), web.context(request).connection
+    days, hours, seconds = (body.get(name, 0) for name in ("days", "hours", "seconds"))
+    if "days" in body and not (isinstance(days, int) and 1 <= days <= 3650):
         raise web.Refusal(400, {"error": "days must be a whole number from 1 to 3650."})
-    return web.as_json({"today": clock.move(web.context(request).connection, days).isoformat()})
+    if not body or not all(isinstance(x, int | float) for x in (hours, seconds)):
+        raise web.Refusal(400, {"error": "hours and seconds must be numbers."})
+    today = clock.move(connection, days=days, seconds=hours * 3600 + seconds)
+    now = clock.zulu(clock.now(connection))
+    return web.as_json({"today": today.isoformat(), "now": now})
 
 
 async def script(request: Request) -> Response:
     """POST {faults: [...]} or {seed, n=6}: replaces the script; an empty list clears it."""
-    body = await _body(request)
+    body = await body_of(request)
     running: faults.Script = request.app.state.script
     if "seed" in body:
         own = population.own_companies(web.context(request).connection)
@@ -146,7 +153,7 @@ async def show_stats(request: Request) -> Response:
     )
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def body_of(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
     except ValueError:
@@ -165,7 +172,7 @@ def _day(text: object, default: date) -> date:
         raise web.Refusal(400, {"error": f"date is {text!r}; write YYYY-MM-DD."}) from None
 
 
-def _documents(request: Request, body: dict[str, Any]) -> list[Document]:
+def documents_of(request: Request, body: dict[str, Any]) -> list[Document]:
     """The documents named by ``document_id`` or ``document_ids``; one unknown, none done."""
     asked = body.get("document_ids", [body.get("document_id", "")])
     if not isinstance(asked, list):
@@ -183,8 +190,8 @@ def _documents(request: Request, body: dict[str, Any]) -> list[Document]:
 async def _change(
     request: Request, change: Callable[[Document, dict[str, Any]], object]
 ) -> Response:
-    body = await _body(request)
-    documents = _documents(request, body)
+    body = await body_of(request)
+    documents = documents_of(request, body)
     for document in documents:
         change(document, body)
     connection = web.context(request).connection

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,10 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tupana_etl.sandbox import (
     admin,
+    admin_issuing,
+    batches,
+    clock,
     documents,
     faults,
     faulty,
     files,
+    issuing,
     others,
     population,
     shape,
@@ -29,7 +34,7 @@ from tupana_etl.sandbox import (
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _LOOPBACK = {"127.0.0.1", "::1"}
-_NUMBER = re.compile(r"/[0-9]+(?=/|$)")
+_ID = re.compile(r"/([0-9]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=/|$)")
 
 _READS: dict[str, Endpoint] = {
     "/v1/credentials": others.credentials,
@@ -37,6 +42,7 @@ _READS: dict[str, Endpoint] = {
     "/v1/documents": documents.listing,
     "/v1/documents/{document_id:int}": documents.detail,
     "/v1/documents/{document_id:int}/states": documents.states,
+    "/v1/documents/batch/{batch_id:str}": issuing.poll,
     "/v1/cessions": others.cessions,
     "/v1/cessions/{cession_id:int}": others.cession,
     "/v1/scheduled-documents": others.scheduled_documents,
@@ -44,10 +50,13 @@ _READS: dict[str, Endpoint] = {
     "/v1/book-summaries": others.book_summaries,
     "/v1/sync-status": others.sync_status,
 }
+_WRITES: dict[str, Endpoint] = {"/v1/documents/batch": issuing.create}
 _ADMIN_READS: dict[str, Endpoint] = {
     "/truth/{table}": admin.show_truth,
     "/stats": admin.show_stats,
     "/faults": admin.show_script,
+    "/issued": admin_issuing.show_issued,
+    "/switches": admin_issuing.show_switches,
 }
 _ADMIN_WRITES: dict[str, Endpoint] = {
     "/pay": admin.pay,
@@ -58,6 +67,11 @@ _ADMIN_WRITES: dict[str, Endpoint] = {
     "/delete": admin.delete,
     "/clock": admin.move_clock,
     "/faults": admin.script,
+    "/switches": admin_issuing.set_switches,
+    "/keys": admin_issuing.set_key,
+    "/credentials": admin_issuing.set_credentials,
+    "/reject": admin_issuing.reject,
+    "/reset": admin_issuing.reset,
 }
 _ADMIN_PREFIXES = ("/_admin", "/v1/_admin")
 
@@ -71,11 +85,12 @@ def application(context: web.Context) -> ASGIApp:
     inner.router.redirect_slashes = False
     stats, script = admin.Stats(), faults.Script(_first_faults(context))
     inner.state.context, inner.state.stats, inner.state.script = context, stats, script
+    inner.state.at_work = issuing.AtWork()
     api: ASGIApp = inner
     if context.world.deviations:
         api = shape.shaped(api, context.world.deviations)
     api = faulty.faulty(api, script, context)
-    return _counted(inner, api, stats, context.world.latency_ms / 1000)
+    return _counted(inner, api, context)
 
 
 def _first_faults(context: web.Context) -> list[faults.Fault]:
@@ -89,6 +104,8 @@ def _routes() -> list[Route]:
     routes: list[Route] = []
     for path, endpoint in _READS.items():
         routes += _both(path, _keyed(endpoint), "GET")
+    for path, endpoint in _WRITES.items():
+        routes += _both(path, _keyed(endpoint), "POST")
     routes += _both("/v1/documents/{document_id:int}/files/{kind:str}", files.fetch, "GET")
     for prefix in _ADMIN_PREFIXES:
         for path, endpoint in _ADMIN_READS.items():
@@ -105,9 +122,8 @@ def _both(path: str, endpoint: Endpoint, method: str) -> list[Route]:
 def _keyed(endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         if not web.has_key(request):
-            raise web.Refusal(
-                401, {"error_code": "INVALID_API_KEY", "message": "API Key inválida o faltante"}
-            )
+            raise web.Refusal(401, web.NO_KEY)
+        batches.proceed(web.context(request).connection)
         return await endpoint(request)
 
     return guarded
@@ -132,12 +148,14 @@ def _nowhere(_: Request, __: Exception) -> Response:
     return web.as_json({"detail": "No encontrado."}, 404)
 
 
-def _counted(inner: ASGIApp, api: ASGIApp, stats: admin.Stats, latency: float) -> ASGIApp:
+def _counted(inner: Starlette, api: ASGIApp, context: web.Context) -> ASGIApp:
     """Counts the API's requests, waits the latency, and names each answer.
 
     The levers go straight to the inner application: they are never counted, never faulty.
     """
     numbers = itertools.count(1)
+    stats: admin.Stats = inner.state.stats
+    connection, latency = context.connection, context.world.latency_ms / 1000
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -147,7 +165,13 @@ def _counted(inner: ASGIApp, api: ASGIApp, stats: admin.Stats, latency: float) -
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", name)]
+                told = format_datetime(clock.at(clock.now(connection)), usegmt=True)
+                more = [(b"x-request-id", name), (b"date", told.encode())]
+                known = {header for header, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in more if header[0] not in known),
+                ]
             await send(message)
 
         path: str = scope["path"]
@@ -155,7 +179,7 @@ def _counted(inner: ASGIApp, api: ASGIApp, stats: admin.Stats, latency: float) -
             await inner(scope, receive, named)
             return
         stats.requests += 1
-        stats.by_path[_NUMBER.sub("/{id}", path.removeprefix("/v1").rstrip("/"))] += 1
+        stats.by_path[_ID.sub("/{id}", path.removeprefix("/v1").rstrip("/"))] += 1
         stats.in_flight += 1
         stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
         try:

@@ -88,17 +88,21 @@ def _copy(connection: sqlite3.Connection, documents: int, copies: int) -> None:
     connection.executescript(f"""
         CREATE TEMP TABLE template AS SELECT * FROM document ORDER BY id;
         CREATE TEMP TABLE ceded AS SELECT * FROM cession;
+        CREATE TEMP TABLE labelled AS SELECT * FROM json_param;
         CREATE TEMP TABLE k AS
           WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n + 1 < {copies})
           SELECT n FROM k;
-        DELETE FROM document; DELETE FROM cession;
-        DROP INDEX document_sender; DROP INDEX document_receiver;
+        DELETE FROM document; DELETE FROM cession; DELETE FROM json_param;
+        DROP INDEX document_sender; DROP INDEX document_receiver; DROP INDEX document_folio;
         INSERT INTO document SELECT {values} FROM template t CROSS JOIN k
           WHERE k.n < {copies} - (t.rowid <= {spare});
         INSERT INTO cession
           SELECT c.id + k.n, c.document_id + k.n, c.assignee_rut, c.assignee_name, c.assignee_id,
                  c.amount, c.status, c.status_message, c.source, c.sent_at, c.created_at
           FROM ceded c CROSS JOIN k JOIN document d ON d.id = c.document_id + k.n;
+        INSERT INTO json_param
+          SELECT l.key, l.value, d.id, l.searchable_at
+          FROM labelled l CROSS JOIN k JOIN document d ON d.id = l.document_id + k.n;
         {store.INDEXES}""")
 
 

@@ -1,4 +1,8 @@
-"""Moves the world's today, and with it what the calendar and the vendor's jobs change.
+"""The sandbox's clock, and what the calendar and the vendor's jobs change with it.
+
+The clock is this machine's, ahead of it by what it was moved; keys expire and batches
+proceed by it, and answers carry it as their ``Date``. The world's today is a date of its
+own that only moves with it.
 
 A trace's countdown and its alert, whether the eight days are over, when SII was last
 asked, a webhook's last delivery and success rate: no business field is touched. Books
@@ -8,10 +12,11 @@ tell the new day as their scrape's by themselves, sync status stays as it is.
 from __future__ import annotations
 
 import sqlite3
-from datetime import date, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tupana_etl.sandbox import render, store
+from tupana_etl.sandbox import dates, render, store
 
 _TRACED = """
 SELECT min(id) AS id FROM document
@@ -19,14 +24,33 @@ WHERE source IN (SELECT document_id FROM body WHERE traces <> ',"traces":[]')
 GROUP BY source"""
 
 
-def move(connection: sqlite3.Connection, days: int) -> date:
-    """Today, ``days`` later."""
-    today = store.today(connection) + timedelta(days=days)
+def now(connection: sqlite3.Connection) -> float:
+    """Seconds since 1970."""
+    return time.time() + float(store.find_meta(connection, "ahead") or 0)
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def zulu(seconds: float) -> str:
+    return at(seconds).isoformat().replace("+00:00", "Z")
+
+
+def move(connection: sqlite3.Connection, *, days: int = 0, seconds: float = 0.0) -> date:
+    """Moves the clock; the world's today moves with every midnight of Santiago it passes."""
+    before = at(now(connection))
+    after = before + timedelta(days=days, seconds=seconds)
+    passed = days or max(0, (dates.local_day(after) - dates.local_day(before)).days)
+    today = store.today(connection) + timedelta(days=passed)
+    ahead = float(store.find_meta(connection, "ahead") or 0) + days * 86_400 + seconds
     with connection:
         connection.execute("BEGIN")
-        store.set_meta(connection, "today", today.isoformat())
-        _age_traces(connection, today)
-        _deliver(connection, days)
+        store.set_meta(connection, "ahead", str(ahead))
+        if passed:
+            store.set_meta(connection, "today", today.isoformat())
+            _age_traces(connection, today)
+            _deliver(connection, passed)
     return today
 
 

@@ -11,11 +11,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import files, paging, render, store, web
+from tupana_etl.sandbox import clock, files, paging, render, store, switches, web
 from tupana_etl.sandbox.deviations import SANDBOX
 from tupana_etl.sandbox.model import UNDATED
 
 _KEY = re.compile(r"[A-Za-z0-9_]{1,64}")
+_LABELLED = """d.id IN (
+    SELECT document_id FROM json_param
+    WHERE key = :json_key_{key} AND value = :json_{key} AND searchable_at <= :json_now)"""
+_SHOWN = """NOT EXISTS (
+    SELECT 1 FROM issued i WHERE i.document_id = d.id AND i.issued_at > :shown_since)"""
+NEVER = 1e12
+"""Seconds since 1970 that no clock reaches."""
 _TRUE = {"true", "1", "True"}
 
 
@@ -151,6 +158,12 @@ def filters(request: Request, context: web.Context, company: int) -> tuple[str, 
         found["issuer"] = asked["issuer_tax_id"].replace(".", "")
     if context.world.contract != "2026-04":
         _newer_filters(request, terms, found)
+    how = switches.of(context.connection)
+    if how.list_seconds:
+        terms.append(_SHOWN)
+        found["shown_since"] = clock.now(context.connection) - how.list_seconds
+    by_contract = "ignored" if context.world.contract == "2026-04" else "on"
+    _metadata_filters(request, context, how.json_param_filter or by_contract, (terms, found))
     return " AND ".join(terms), found
 
 
@@ -167,15 +180,32 @@ def _newer_filters(request: Request, terms: list[str], found: dict[str, Any]) ->
             # A null is on neither side of any day.
             terms += [conditions[name], f"d.date_issued <> '{UNDATED}'"]
             found[name] = _day(name, text)
-        elif name.startswith("json_param__"):
-            key = name.removeprefix("json_param__")
-            if not _KEY.fullmatch(key):
-                raise web.Refusal(
-                    400, {"error": "VALIDATION_ERROR", "message": f"Clave inválida: {key}"}
-                )
-            terms.append(f"json_extract(d.json_param, :path_{key}) = :json_{key}")
-            found[f"path_{key}"] = f'$."{key}"'
-            found[f"json_{key}"] = text
+
+
+def _metadata_filters(
+    request: Request, context: web.Context, how: str, terms: tuple[list[str], dict[str, Any]]
+) -> None:
+    """``json_param__KEY=VALUE``: exact, ANDed, and only of values stored as strings."""
+    asked = [
+        (name.removeprefix("json_param__"), text)
+        for name, text in request.query_params.multi_items()
+        if name.startswith("json_param__")
+    ]
+    if not asked or how == "ignored":
+        return
+    if how == "empty":
+        terms[0].append("false")
+    for key, text in asked:
+        if not _KEY.fullmatch(key):
+            raise web.Refusal(
+                400, {"error": "VALIDATION_ERROR", "message": f"Clave inválida: {key}"}
+            )
+        terms[0].append(_LABELLED.format(key=key))
+        terms[1].update({f"json_key_{key}": key, f"json_{key}": text})
+    # The moment is only told when it matters: lists are remembered by their values.
+    now = clock.now(context.connection)
+    (latest,) = context.connection.execute("SELECT max(searchable_at) FROM json_param").fetchone()
+    terms[1]["json_now"] = now if latest and latest > now else NEVER
 
 
 def _side(text: str) -> str:

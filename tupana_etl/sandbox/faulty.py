@@ -48,7 +48,7 @@ def faulty(inner: ASGIApp, script: Script, context: web.Context) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        if not script.watched or not web.knows_key(request, context.key):
+        if not script.watched or web.find_key(request, context) is None:
             await inner(scope, receive, send)
             return
         due = _due(script, _ask(request, context.connection))

@@ -156,9 +156,17 @@ class Document:
     json_param: str | None = None
     xml: str | None = None
     """Full DTE of a loaded document; its lines and references are told by it alone."""
+    vat_withheld: bool | None = None
+    """Whether the buyer keeps a purchase invoice's IVA; None for the other types."""
+    is_sandbox: bool = False
+    """Issued with a key of the sandbox: never went to SII."""
     lines: list[Line] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.dte_type == "46" and self.vat_withheld is None:
+            self.vat_withheld = True
 
     @property
     def issued_on(self) -> str | None:
@@ -179,10 +187,6 @@ class Document:
     @property
     def has_acknowledgments(self) -> bool:
         return any(e.code in ACKNOWLEDGE_CODES for e in self.events)
-
-    @property
-    def vat_withheld(self) -> bool | None:
-        return True if self.dte_type == "46" else None
 
     @property
     def is_paid_cash(self) -> bool:

@@ -65,14 +65,12 @@ def _invoice(rng: Random, company: Entity, day: date, cast: Cast, side: str | No
 def _store(
     connection: sqlite3.Connection, made: list[Document], *, first_folio: int | None
 ) -> list[int]:
-    first = int(store.meta(connection, "next_id"))
-    for number, document in enumerate(made, first):
-        document.id = number
-        document.folio = None if first_folio is None else str(first_folio + number)
     with connection:
         connection.execute("BEGIN")
+        for number, document in enumerate(made, store.next_ids(connection, len(made))):
+            document.id = number
+            document.folio = None if first_folio is None else str(first_folio + number)
         store.insert_documents(connection, made, store.today(connection))
-        store.set_meta(connection, "next_id", str(first + len(made)))
     return [d.id for d in made]
 
 

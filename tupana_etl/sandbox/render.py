@@ -107,11 +107,12 @@ def _rest(d: Document) -> dict[str, Any]:
         "header": _header(d),
         "document_issuer": {"rut": d.sender.rut, "business_name": d.sender.name},
         "document_receiver": {"rut": d.receiver.rut, "business_name": d.receiver.name},
-        "document_total": _total(d),
-        "details": None if loaded else [_line(x) for x in d.lines],
+        "document_total": totals(d),
+        "details": None if loaded else [line(x) for x in d.lines],
         "references": None if loaded else [_reference(x) for x in d.references],
         "document_states": _labels(d),
         "xml_error": None,
+        **({"is_sandbox": True} if d.is_sandbox else {}),
     }
 
 
@@ -127,7 +128,7 @@ def _header(d: Document) -> dict[str, Any]:
     }
 
 
-def _total(d: Document) -> dict[str, Any]:
+def totals(d: Document) -> dict[str, Any]:
     return {
         "net_amount": number(d.net),
         "exempt_amount": number(d.exempt),
@@ -138,21 +139,21 @@ def _total(d: Document) -> dict[str, Any]:
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
-    code = line.item_type_code
+def line(told: Line) -> dict[str, Any]:
+    code = told.item_type_code
     return {
-        "line_number": _number_or_none(line.line_number),
-        "item_name": line.item_name,
-        "item_description": line.item_description,
-        "item_code": line.item_code,
+        "line_number": _number_or_none(told.line_number),
+        "item_name": told.item_name,
+        "item_description": told.item_description,
+        "item_code": told.item_code,
         "item_type_code": int(code) if code is not None and code.isdigit() else code,
-        "quantity": _number_or_none(line.quantity),
-        "unit": line.unit,
-        "unit_price": _float_or_none(line.unit_price),
-        "discount_percent": _float_or_none(line.discount_percent),
+        "quantity": _number_or_none(told.quantity),
+        "unit": told.unit,
+        "unit_price": _float_or_none(told.unit_price),
+        "discount_percent": _float_or_none(told.discount_percent),
         "other_tax": None,
-        "is_exempt": line.is_exempt,
-        "item_total": _float_or_none(line.item_total),
+        "is_exempt": told.is_exempt,
+        "item_total": _float_or_none(told.item_total),
     }
 
 

@@ -18,13 +18,13 @@ from tupana_etl.errors import ConfigError
 from tupana_etl.sandbox import bulk, population, store
 from tupana_etl.sandbox.app import application
 from tupana_etl.sandbox.deviations import checked
+from tupana_etl.sandbox.keys import DEMO_KEY, PRODUCTION_KEY, READER_KEY
 from tupana_etl.sandbox.model import World
 from tupana_etl.sandbox.web import Context
 from tupana_etl.sandbox.world import generate
 
-__all__ = ["DEMO_KEY", "World", "build", "running", "serve"]
+__all__ = ["DEMO_KEY", "PRODUCTION_KEY", "READER_KEY", "World", "build", "running", "serve"]
 
-DEMO_KEY = "sandbox-demo-key"
 HOST = "127.0.0.1"
 START_TIMEOUT = 20.0
 
@@ -95,6 +95,7 @@ def _server(context: Context) -> uvicorn.Server:
             access_log=False,
             lifespan="off",
             server_header=False,
+            date_header=False,  # the sandbox's own clock tells it
             timeout_graceful_shutdown=2,
         )
     )

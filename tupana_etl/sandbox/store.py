@@ -10,11 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tupana_etl.errors import ConfigError
 from tupana_etl.sandbox import dates, render
 from tupana_etl.sandbox.model import Content, Document, Event, Line, Party, Reference
 
-VERSION = 2
+VERSION = 3
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
 SCHEMA = """
@@ -31,7 +33,8 @@ CREATE TABLE document (
   currency TEXT NOT NULL, exchange_rate TEXT, retention TEXT, state TEXT NOT NULL,
   is_paid INTEGER NOT NULL, has_credit_note INTEGER NOT NULL, payment_method TEXT,
   due_date TEXT, retention_type TEXT, received_at TEXT, created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, received_on TEXT,
+  updated_at TEXT NOT NULL, json_param TEXT, xml TEXT, vat_withheld INTEGER,
+  is_sandbox INTEGER NOT NULL, received_on TEXT,
   source INTEGER NOT NULL);
 CREATE TABLE line (
   document_id INTEGER NOT NULL, position INTEGER NOT NULL, line_number TEXT, item_name TEXT,
@@ -49,10 +52,15 @@ CREATE TABLE event (
 CREATE TABLE body (
   document_id INTEGER PRIMARY KEY, lean TEXT NOT NULL, trace_info TEXT NOT NULL,
   rest TEXT NOT NULL, log TEXT NOT NULL, traces TEXT NOT NULL, book TEXT NOT NULL);
+CREATE TABLE json_param (
+  key TEXT NOT NULL, value TEXT NOT NULL, document_id INTEGER NOT NULL,
+  searchable_at REAL NOT NULL, PRIMARY KEY (key, value, document_id)) WITHOUT ROWID;
 CREATE TABLE cession (
   id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL, assignee_rut TEXT NOT NULL,
   assignee_name TEXT NOT NULL, assignee_id INTEGER, amount TEXT NOT NULL, status TEXT NOT NULL,
   status_message TEXT, source TEXT NOT NULL, sent_at TEXT, created_at TEXT NOT NULL);
+CREATE INDEX json_param_searchable ON json_param (searchable_at);
+CREATE INDEX json_param_document ON json_param (document_id);
 CREATE INDEX cession_document ON cession (document_id);
 CREATE TABLE schedule (
   id INTEGER PRIMARY KEY, sender_id INTEGER NOT NULL, receiver_id INTEGER, dte_type TEXT,
@@ -70,11 +78,32 @@ CREATE TABLE webhook (
 CREATE TABLE sync (
   entity_id INTEGER, scrape_type TEXT, frequency_hours INTEGER, last_success_at TEXT,
   last_status TEXT, PRIMARY KEY (entity_id, scrape_type));
+CREATE TABLE batch (
+  id TEXT PRIMARY KEY, is_sandbox INTEGER NOT NULL, idempotency_key TEXT,
+  created_at REAL NOT NULL, updated_at REAL NOT NULL, warnings TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batch_document (
+  batch_id TEXT NOT NULL, position INTEGER NOT NULL, asked TEXT NOT NULL, orders TEXT NOT NULL,
+  document_id INTEGER, status TEXT NOT NULL, steps TEXT NOT NULL, due REAL, told TEXT,
+  errors TEXT, issued_at REAL, PRIMARY KEY (batch_id, position)) WITHOUT ROWID;
+CREATE INDEX batch_document_due ON batch_document (due) WHERE due IS NOT NULL;
+CREATE TABLE idempotency (
+  scope TEXT NOT NULL, key TEXT NOT NULL, body_hash TEXT NOT NULL, batch_id TEXT, refusal TEXT,
+  created_at REAL NOT NULL, PRIMARY KEY (scope, key)) WITHOUT ROWID;
+CREATE TABLE folio (
+  issuer_rut TEXT NOT NULL, dte_type TEXT NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (issuer_rut, dte_type)) WITHOUT ROWID;
+CREATE TABLE issued (
+  document_id INTEGER PRIMARY KEY, batch_id TEXT NOT NULL, position INTEGER NOT NULL,
+  asked TEXT NOT NULL, dte_type TEXT NOT NULL, folio TEXT NOT NULL, issuer_rut TEXT NOT NULL,
+  receiver_rut TEXT NOT NULL, date_issued TEXT NOT NULL, net TEXT NOT NULL,
+  exempt TEXT NOT NULL, iva TEXT NOT NULL, total TEXT NOT NULL, is_sandbox INTEGER NOT NULL,
+  issued_at REAL NOT NULL);
 """
 
 INDEXES = """
 CREATE INDEX document_sender ON document (sender_id, date_issued, id);
 CREATE INDEX document_receiver ON document (receiver_id, date_issued, id);
+CREATE INDEX document_folio ON document (sender_rut, dte_type, folio);
 """
 
 LEAN = """CASE WHEN d.source = d.id THEN b.lean ELSE
@@ -88,7 +117,7 @@ a world made in bulk a template (a negative number) that many share and none cha
 
 _PARTS = {"sender", "receiver", "lines", "references", "events"}
 _PLAIN = tuple(f.name for f in dataclasses.fields(Document) if f.name not in _PARTS)
-_DOCUMENT_INTEGERS = {"id", "is_paid", "has_credit_note"}
+_DOCUMENT_INTEGERS = {"is_paid", "has_credit_note", "vat_withheld", "is_sandbox"}
 _AMOUNTS = {"net", "exempt", "iva", "total", "exchange_rate", "retention"}
 _TIMES = {"received_at", "created_at", "updated_at"}
 
@@ -136,8 +165,20 @@ def meta(connection: sqlite3.Connection, name: str) -> str:
     return str(row[0])
 
 
+def find_meta(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def next_ids(connection: sqlite3.Connection, count: int) -> int:
+    """Takes ids for ``count`` documents; the first of them."""
+    first = int(meta(connection, "next_id"))
+    set_meta(connection, "next_id", str(first + count))
+    return first
 
 
 def today(connection: sqlite3.Connection) -> date:
@@ -156,8 +197,26 @@ def insert_records(connection: sqlite3.Connection, table: str, records: Iterable
         connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
 
 
-def insert_documents(connection: sqlite3.Connection, documents: list[Document], day: date) -> None:
-    """Inserts documents with their children and their JSON, rendered once."""
+def insert_documents(
+    connection: sqlite3.Connection,
+    documents: list[Document],
+    day: date,
+    *,
+    searchable_at: float = 0.0,
+) -> None:
+    """Inserts documents with their children and their JSON, rendered once.
+
+    ``searchable_at``: from when on, in seconds since 1970, their json_param is found.
+    """
+    _write(connection, documents, day)
+    _insert(
+        connection,
+        "json_param",
+        ((k, v, d.id, searchable_at) for d in documents for k, v in _strings(d.json_param)),
+    )
+
+
+def _write(connection: sqlite3.Connection, documents: list[Document], day: date) -> None:
     _insert(connection, "document", (_document_row(d) for d in documents))
     _insert(
         connection,
@@ -176,16 +235,17 @@ def insert_documents(connection: sqlite3.Connection, documents: list[Document], 
 def delete_document(connection: sqlite3.Connection, document_id: int) -> None:
     """Removes a document, its own children and its cessions; a shared template stays."""
     connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
+    connection.execute("DELETE FROM json_param WHERE document_id = ?", (document_id,))
     for table in ("line", "reference", "event", "body", "cession"):
         connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
 
 
 def replace_document(connection: sqlite3.Connection, document: Document) -> None:
-    """Writes a changed document and its JSON again; its cessions stay."""
+    """Writes a changed document and its JSON again; its cessions and json_param stay."""
     connection.execute("DELETE FROM document WHERE id = ?", (document.id,))
     for table in ("line", "reference", "event", "body"):
         connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document.id,))
-    insert_documents(connection, [document], today(connection))
+    _write(connection, [document], today(connection))
 
 
 def read_document(connection: sqlite3.Connection, document_id: int) -> Document | None:
@@ -243,6 +303,13 @@ def _native(name: str, value: Any) -> Any:
 
 def _fields(record: Line | Reference | Event) -> list[object]:
     return [plain(getattr(record, name)) for name in record.__slots__]
+
+
+def _strings(json_param: str | None) -> list[tuple[str, str]]:
+    """What the json_param filter can find: only values that are strings."""
+    if json_param is None:
+        return []
+    return [(k, v) for k, v in msgspec.json.decode(json_param).items() if isinstance(v, str)]
 
 
 def _document_row(d: Document) -> tuple[object, ...]:

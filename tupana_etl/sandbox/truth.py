@@ -110,13 +110,14 @@ def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
             "state": r["state"],
             "is_paid": bool(r["is_paid"]),
             "has_credit_note": bool(r["has_credit_note"]),
-            "vat_withheld": True if r["dte_type"] == "46" else None,
+            "vat_withheld": None if r["vat_withheld"] is None else bool(r["vat_withheld"]),
             "payment_method": r["payment_method"],
             "due_date": r["due_date"],
             "retention_type": r["retention_type"],
             **_register(r, codes.get(r["source"], set())),
             "created_at": r["created_at"],
             "updated_at": r["updated_at"],
+            **({"is_sandbox": True} if r["is_sandbox"] else {}),
         }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import math
 import sqlite3
 from dataclasses import dataclass, field
@@ -12,9 +11,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tupana_etl.sandbox import keys
+from tupana_etl.sandbox.keys import Key
 from tupana_etl.sandbox.lists import opaque
 from tupana_etl.sandbox.model import World
 from tupana_etl.sandbox.paging import Memory
+
+NO_KEY = {"error_code": "INVALID_API_KEY", "message": "API Key inválida o faltante"}
 
 
 class Refusal(Exception):
@@ -171,9 +174,16 @@ def _opaque_id(connection: sqlite3.Connection, text: str) -> int | None:
 
 
 def has_key(request: Request) -> bool:
-    return knows_key(request, context(request).key)
+    return find_key(request, context(request)) is not None
 
 
-def knows_key(request: Request, key: str) -> bool:
-    sent = request.headers.get("authorization", "")
-    return hmac.compare_digest(sent.encode(), f"Api-Key {key}".encode())
+def find_key(request: Request, ctx: Context) -> Key | None:
+    return keys.find(ctx.connection, ctx.key, request.headers.get("authorization", ""))
+
+
+def api_key(request: Request) -> Key:
+    """The key a request came with, once it is known to be good."""
+    found = find_key(request, context(request))
+    if found is None:
+        raise Refusal(401, NO_KEY)
+    return found
