@@ -24,6 +24,9 @@ ONLY = {
     "duckdb": {"arrow", "warehouse", "analysis"},
     "pandas": {"analysis"},
     "pyarrow.parquet": {"lake"},
+    "sqlite3": {"outbox", "inbox", "sandbox"},
+    "adbc_driver_sqlite": set(),  # a second SQLite in the process would drop the ledger's locks
+    "apsw": set(),
     "tupana_etl.sandbox": {"sandbox", "cli", "dagster_project"},
     "dagster": {"dagster_project"},
     "dagster_project": {"dagster_project"},
@@ -148,6 +151,8 @@ def test_a_tree_that_keeps_the_rules_passes(tree: Path) -> None:
         ("warehouse/a.py", "def f():\n    import pandas as pd", "may not import pandas"),
         ("warehouse/a.py", "import pyarrow.parquet", "may not import pyarrow.parquet"),
         ("cli.py", "from pyarrow import parquet as pq", "may not import pyarrow.parquet"),
+        ("lake/a.py", "import adbc_driver_sqlite", "may not import adbc_driver_sqlite"),
+        ("cli.py", "import sqlite3", "may not import sqlite3"),
         ("cli.py", "import dagster", "may not import dagster"),
         ("cli.py", "from dagster_webserver import x", "may not import dagster"),
         ("cli.py", "from dagster_project.definitions import d", "may not import dagster_project"),

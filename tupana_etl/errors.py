@@ -4,6 +4,7 @@
     ├── Fatal                 change something first; nothing was written      (exit 2)
     │   ├── ConfigError       a setting, an argument or the platform
     │   ├── AuthError         the key is missing, wrong or not allowed
+    │   ├── LedgerError       the ledger is missing, older, another's or damaged
     │   └── OriginError       this home belongs to another account or server
     ├── Retriable             run the same command again later                 (exit 1)
     │   ├── NetworkError      no answer came
@@ -48,6 +49,10 @@ class ConfigError(Fatal):
 
 class OriginError(Fatal):
     """TUPANA_HOME belongs to another account, company set or server."""
+
+
+class LedgerError(Fatal):
+    """The ledger cannot be trusted or written. Nothing is sent from it."""
 
 
 class Retriable(TupanaError):

@@ -31,15 +31,18 @@ def prepare(home: Path) -> None:
 
 
 @contextmanager
-def lock(home: Path, wait: float) -> Iterator[None]:
+def lock(home: Path, wait: float, name: str = ".lock") -> Iterator[None]:
     """Holds the home; the operating system frees it if the process dies.
+
+    ``name`` is the file that is locked: one for each thing that only one run may do.
 
     Raises LockHeld after ``wait`` seconds, naming the process that has it.
     """
     prepare(home)
-    with (home / ".lock").open("a+") as file:
-        (home / ".lock").chmod(0o600)
-        _acquire(file.fileno(), home, wait)
+    path = home / name
+    with path.open("a+") as file:
+        path.chmod(0o600)
+        _acquire(file.fileno(), path, wait)
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))
@@ -47,7 +50,7 @@ def lock(home: Path, wait: float) -> Iterator[None]:
         yield
 
 
-def _acquire(handle: int, home: Path, wait: float) -> None:
+def _acquire(handle: int, path: Path, wait: float) -> None:
     import fcntl  # noqa: PLC0415 - not on Windows, which settings refuse with a sentence
 
     deadline = time.monotonic() + wait
@@ -56,9 +59,9 @@ def _acquire(handle: int, home: Path, wait: float) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                holder = (home / ".lock").read_text().strip() or "unknown"
+                holder = path.read_text().strip() or "unknown"
                 raise LockHeld(
-                    f"Another run (process {holder}) is using {home}; waited {wait:.0f} s. "
+                    f"Another run (process {holder}) is using {path.parent}; waited {wait:.0f} s. "
                     "Nothing was read or written; try again when it has ended."
                 ) from None
             time.sleep(min(0.2, max(deadline - time.monotonic(), 0.01)))

@@ -1,0 +1,1 @@
+"""Reverse ETL: documents issued from rows, at most one per row key, none lost in silence."""
