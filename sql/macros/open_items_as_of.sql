@@ -103,9 +103,13 @@ SELECT
     b.paid_at_source,
     d.is_closed_at_issue,
     CASE
+        -- Paid or cash, and a debit note came after.
+        WHEN
+            b.open_balance > 0
+            AND (b.is_partially_paid OR b.is_paid OR d.is_closed_at_issue)
+            THEN 'partially_paid'
         WHEN d.is_closed_at_issue THEN 'closed_at_issue'
         WHEN b.is_paid THEN 'paid'
-        WHEN b.open_balance > 0 AND b.is_partially_paid THEN 'partially_paid'
         WHEN b.open_balance > 0 OR b.open_balance IS NULL THEN 'open'
         WHEN b.is_ceded AND b.ceded_amount > 0 THEN 'ceded'
         WHEN d.has_target THEN 'applied'

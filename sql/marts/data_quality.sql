@@ -13,7 +13,20 @@
 -- message: What is wrong, in a sentence.
 -- amount: The amount in question, in the currency of the document; NULL when there is none.
 -- as_of: The day of the findings, in Santiago.
-SELECT *, getvariable('as_of') AS as_of
+SELECT
+    check_name,
+    severity,
+    company_rut,
+    issuer_rut,
+    dte_type_code,
+    folio,
+    master_entity_id,
+    document_type,
+    document_id,
+    -- Whole amounts without their four decimals.
+    regexp_replace(message, '([0-9])[.]0000\b', '\1', 'g') AS message,
+    amount,
+    getvariable('as_of') AS as_of
 FROM (
     SELECT * FROM staging.quality_rows
     UNION ALL
@@ -22,4 +35,6 @@ FROM (
     SELECT * FROM staging.quality_notes
     UNION ALL
     SELECT * FROM staging.quality_parties
+    UNION ALL
+    SELECT * FROM staging.quality_unseen
 )

@@ -6,7 +6,8 @@
 -- (SII's NCA) · paid · no_balance (credited by notes) · already_ceded · cession_processing ·
 -- past_due · due_date_unknown · below_minimum · invalid_rut · unidentified_debtor ·
 -- related_debtor · over_concentration · not_in_pesos · reception_unknown (nothing shows that
--- SII took it in).
+-- SII took it in) · credit_note_unseen (one is known and is not in the data: the balance may be
+-- too high). already_ceded is also what SII's CED says without a cession in the data.
 -- issuer_rut: RUT of the issuer.
 -- dte_type_code: SII document type.
 -- folio: Folio.
@@ -76,7 +77,7 @@ judged AS (
             coalesce(r.open_balance = 0, false) AND NOT r.is_paid AND NOT r.is_ceded
             AND NOT r.is_closed_at_issue, 'no_balance', NULL
         ) AS r8,
-        if(r.is_ceded, 'already_ceded', NULL) AS r9,
+        if(r.is_ceded OR coalesce(n.cession, false), 'already_ceded', NULL) AS r9,
         if(d.is_cession_processing, 'cession_processing', NULL) AS r10,
         if(r.days_overdue > k.maximum_days_overdue, 'past_due', NULL) AS r11,
         -- Ley 21.131: thirty days from reception is a term too; from issue is only our guess.
@@ -92,9 +93,11 @@ judged AS (
         if(s.share_percent > k.maximum_share_percent, 'over_concentration', NULL) AS r17,
         if(r.currency IS DISTINCT FROM 'CLP', 'not_in_pesos', NULL) AS r18,
         if(t.cedible AND d.date_reception IS NULL, 'reception_unknown', NULL) AS r19,
+        -- SII's ENC and NCA lower the balance even where the note itself is not here.
+        if(coalesce(n.credit_note, false), 'credit_note_unseen', NULL) AS r20,
         concat_ws(
             ' ', r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15, r16, r17, r18,
-            r19
+            r19, r20
         ) AS why
     FROM marts.receivables AS r
     INNER JOIN marts.documents AS d ON r.doc_key = d.doc_key
@@ -103,6 +106,7 @@ judged AS (
     LEFT JOIN shares AS s
         ON r.company_rut = s.company_rut AND r.counterparty_rut = s.counterparty_rut
     LEFT JOIN staging.events AS v ON r.doc_key = v.doc_key
+    LEFT JOIN staging.unseen AS n ON r.doc_key = n.doc_key
     LEFT JOIN staging.ruts AS sr ON r.seller_rut = sr.rut
     LEFT JOIN staging.ruts AS br ON r.buyer_rut = br.rut
     LEFT JOIN (SELECT DISTINCT company_rut, related_rut FROM ref.related_ruts) AS x

@@ -35,13 +35,19 @@ WITH entries AS (
         round(coalesce(d.net_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS net,
         round(coalesce(d.exempt_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS exempt,
         round(coalesce(d.iva_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS iva,
-        -- Received invoices are not ours to withhold on.
-        coalesce(d.vat_withheld, d.dte_type_code = '46')
-        AND (d.dte_type_code = '46' OR d.root_dte_type_code = '46') AS is_withheld,
+        -- DL 825 art. 3: where no flag says it, a total without its IVA is one the buyer kept.
+        (d.dte_type_code = '46' OR d.root_dte_type_code = '46')
+        AND coalesce(
+            d.vat_withheld,
+            d.amount = coalesce(d.net_amount, 0) + coalesce(d.exempt_amount, 0), false
+        ) AS is_withheld,
         d.total_clp
     FROM staging.book_entries AS e
     INNER JOIN marts.documents AS d ON e.doc_key = d.doc_key
     INNER JOIN ref.dte_types AS t ON d.dte_type_code = t.code
+    -- A 46 received is the company's own sale, whose IVA the buyer declares: no purchase, and
+    -- neither are the buyer's notes on it.
+    WHERE NOT (e.document_type = 'received' AND coalesce(d.root_dte_type_code = '46', false))
 ),
 
 summed AS (

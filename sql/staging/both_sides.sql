@@ -28,6 +28,7 @@
 -- date_reception: When SII received it.
 -- has_claims: Claimed by the receiver, by flag.
 -- has_acknowledgments: Accepted by the receiver, by flag.
+-- has_credit_note: Tu Pana knows a credit note on it.
 -- state: Life-cycle state as it came.
 -- issued_is_paid: The issuer's payment mark.
 -- issued_pending: What is left to pay according to the issuer; NULL unless partially paid.
@@ -65,6 +66,7 @@ WITH speaking AS (
         d.has_claims,
         d.has_acknowledgments,
         d.is_rejected,
+        d.has_credit_note,
         d.state,
         d.pending_amount,
         d._synced_at,
@@ -120,6 +122,7 @@ SELECT
     OR coalesce(r.has_claims, false) OR coalesce(r.is_rejected, false) AS has_claims,
     coalesce(i.has_acknowledgments, false) OR coalesce(r.has_acknowledgments, false)
         AS has_acknowledgments,
+    coalesce(i.has_credit_note, false) OR coalesce(r.has_credit_note, false) AS has_credit_note,
     lower(trim(coalesce(i.state, r.state))) AS state,
     i.paid AS issued_is_paid,
     CASE WHEN i.is_partial THEN i.pending_amount END AS issued_pending,

@@ -45,7 +45,8 @@ by_id AS (
     INNER JOIN staging.sides AS s
         ON
             o.document_id = s.document_id
-            AND (o.supplier_rut IS NULL OR o.supplier_rut = s.issuer_rut)
+            -- A 46 is ceded by its receiver, the seller.
+            AND coalesce(o.supplier_rut IN (s.issuer_rut, s.receiver_rut), true)
     WHERE s.exclusion IS NULL
 ),
 

@@ -6,6 +6,8 @@
 -- claimed_at: Time of the first claim.
 -- accepted_at: Time of the first acceptance or receipt.
 -- is_annulled: SII received a credit note that annuls it (NCA).
+-- has_credit_note: SII received a credit note on it (NCA or ENC).
+-- ceded_at: Time of the last cession that SII registered (CED).
 -- issued_paid_at: Time of the issuer's payment event, when it is the last word.
 -- received_paid_at: Time of the receiver's payment event, when it is the last word.
 WITH told AS (
@@ -29,6 +31,8 @@ grouped AS (
         min(event_date) FILTER (event_code IN ('RCD', 'RFP', 'RFT')) AS claimed_at,
         min(event_date) FILTER (event_code IN ('ACD', 'ERM')) AS accepted_at,
         bool_or(event_code = 'NCA') AS is_annulled,
+        bool_or(event_code IN ('NCA', 'ENC')) AS has_credit_note,
+        max(event_date) FILTER (event_code = 'CED') AS ceded_at,
         max(event_date) FILTER (event_code = 'PAID' AND document_type = 'issued') AS issued_paid,
         max(event_date) FILTER (event_code = 'UNPAID' AND document_type = 'issued')
             AS issued_unpaid,
@@ -48,6 +52,8 @@ SELECT
     claimed_at,
     accepted_at,
     coalesce(is_annulled, false) AS is_annulled,
+    coalesce(has_credit_note, false) AS has_credit_note,
+    ceded_at,
     -- PAID may be taken back by UNPAID: only the last one speaks.
     CASE WHEN issued_unpaid >= issued_paid THEN NULL ELSE issued_paid END AS issued_paid_at,
     CASE WHEN received_unpaid >= received_paid THEN NULL ELSE received_paid END AS received_paid_at

@@ -5,7 +5,11 @@
 -- note_key: Key of the note.
 -- target_key: Key of the referenced document; the note itself when it is not in the data.
 -- position: Order of the reference in the note.
--- reference_code: SII CodRef: 1 annuls, 2 corrects text, 3 corrects amounts.
+-- reference_code: SII CodRef: 1 annuls, 2 corrects text, 3 corrects amounts; NULL unless an XML
+--   was read: the API's JSON does not carry it.
+-- purpose: annuls, text or amounts by its CodRef; without one annuls or text where its reason
+--   says so, else NULL.
+-- is_purpose_stated: The purpose is CodRef's, not read from the reason.
 -- reference_type: Type it names.
 -- reference_folio: Folio it names.
 -- problem: Why the target cannot be used: missing, self or currency; NULL when it can.
@@ -23,6 +27,7 @@ WITH mentioned AS (
         trim(r.reference_folio) AS reference_folio,
         t.is_note AS is_target_note,
         max(r.reference_code) AS reference_code,
+        max(upper(trim(r.reference_reason))) AS reason,
         min(r.position) AS position
     FROM raw.document_references AS r
     INNER JOIN staging.sides AS s
@@ -43,7 +48,7 @@ WITH mentioned AS (
 named AS (
     SELECT * FROM mentioned
     UNION ALL
-    SELECT b.doc_key, NULL, NULL, NULL, false, NULL, 1
+    SELECT b.doc_key, NULL, NULL, NULL, false, NULL, NULL, 1
     FROM staging.both_sides AS b
     INNER JOIN ref.dte_types AS n ON b.dte_type_code = n.code AND n.is_note
     ANTI JOIN mentioned AS m ON b.doc_key = m.note_key
@@ -92,6 +97,15 @@ SELECT
     if(problem IS NULL, target_key, note_key) AS target_key,
     row_number() OVER ordered AS position,
     reference_code,
+    -- Tu Pana asks this reason of a note for the whole document; the words of a correction of
+    -- text are custom. They serve for warnings: money moves by the note's amount.
+    CASE
+        WHEN reference_code IS NOT NULL
+            THEN CASE reference_code WHEN '1' THEN 'annuls' WHEN '2' THEN 'text' ELSE 'amounts' END
+        WHEN starts_with(reason, 'ANULA') THEN 'annuls'
+        WHEN regexp_matches(reason, '^CORRIGE (TEXTO|GIRO|DIRECCI|RAZ|COMUNA|NOMBRE)') THEN 'text'
+    END AS purpose,
+    reference_code IS NOT NULL AS is_purpose_stated,
     reference_type,
     reference_folio,
     problem,

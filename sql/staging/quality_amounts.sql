@@ -59,7 +59,7 @@ found AS (
     UNION ALL
     -- SII does not reject an IVA that is not 19 % of the net: one peso is rounding.
     SELECT 'iva_off', 'warning', iva_amount - round(net_amount * 0.19, 0), *,
-        'IVA is ' || iva_amount || ', 19 % of the net is ' || round(net_amount * 0.19, 0) || '.'
+        'IVA is ' || iva_amount || ', 19 % of the net is ' || round(net_amount * 0.19, 0)::BIGINT || '.'
     FROM measured
     WHERE
         has_iva AND currency = 'CLP' AND iva_amount IS NOT NULL

@@ -22,8 +22,9 @@ WITH edges AS (
             ' and ' || (count(*) FILTER (e.problem = 'missing') - 1) || ' more', ''
         ) AS missing,
         bool_or(e.problem = 'currency') AS other_currency,
-        bool_and(coalesce(e.reference_code = '2', false)) AS is_text,
-        bool_and(coalesce(e.reference_code = '1', false)) AND count(*) = 1 AS annuls
+        bool_and(coalesce(e.purpose = 'text', false)) AS is_text,
+        bool_and(e.is_purpose_stated) AS is_stated,
+        bool_and(coalesce(e.purpose = 'annuls', false)) AND count(*) = 1 AS annuls
     FROM staging.note_edges AS e
     GROUP BY e.note_key
 ),
@@ -56,8 +57,10 @@ found AS (
         'It adjusts several documents and gives no split: shared pro rata to their totals.'
     FROM notes WHERE is_estimated AND has_target AND NOT is_cycle
     UNION ALL
+    -- SII Formato DTE 2.2: CodRef 2 moves no money. Its words alone do not prove it.
     SELECT 'text_note_with_amount', 'warning', *,
-        'It corrects text (CodRef 2) and has an amount: no money is moved.'
+        if(is_stated, 'It corrects text (CodRef 2) and has an amount: no money is moved.',
+            'Its reason reads like a correction of text, its CodRef is not known: its amount counts.')
     FROM notes WHERE is_text AND amount > 0
     UNION ALL
     SELECT 'annulment_differs', 'warning', *,

@@ -60,7 +60,7 @@ def test_every_reason() -> None:
         "33-4": ["cash_or_free"],
         "33-5": ["acceptance_pending"],
         "33-6": ["claimed"],
-        "33-7": ["annulled"],
+        "33-7": ["annulled", "credit_note_unseen"],
         "33-8": ["paid"],
         "33-9": ["no_balance"],
         "61-10": ["type_not_cedible", "no_balance", "due_date_unknown"],
