@@ -196,19 +196,19 @@ def _notes(w: Served) -> None:
 
 
 def _other_types(w: Served) -> None:
-    kept = {"net": 100_000, "total": 100_000}  # the buyer keeps the IVA
+    kept: dict[str, Any] = {"net": 100_000, "total": 100_000}  # the buyer keeps the IVA
     w.document("46-1", sender=CLIENT, receiver=ACME, **kept)
     w.document("61-8", sender=CLIENT, receiver=ACME, net=30_000, total=30_000,
                refs=(("1", "46", "DEVOLUCION"),))  # fmt: skip
     w.document("46-2", receiver=SUPPLIER, **kept)
     w.document("61-9", receiver=SUPPLIER, net=40_000, total=40_000,
                refs=(("2", "46", "DEVOLUCION"),))  # fmt: skip
-    dollars = {"receiver": FOREIGN, "currency": "USD"}
+    dollars: dict[str, Any] = {"receiver": FOREIGN, "currency": "USD"}
     w.document("110-1", exempt="1000.50", exchange_rate=Decimal("950.25"), **dollars)
     w.document("110-2", exempt="1000.50", **dollars)
     w.document("112-1", exempt="100.50", refs=(("2", "110", "DESCUENTO"),), **dollars)
     w.document("111-1", exempt="50", refs=(("2", "110", "FLETE"),), **dollars)
-    fee = {"exempt": 0, "iva": 0}
+    fee: dict[str, Any] = {"exempt": 0, "iva": 0}
     w.document("80-1", sender=PERSON, receiver=ACME, net=500_000,
                retention_type="RETRECEPTOR", **fee)  # fmt: skip
     w.document("80-2", sender=PERSON, receiver=ACME, net=300_000,
@@ -219,7 +219,7 @@ def _other_types(w: Served) -> None:
 
 
 def _purchases(w: Served) -> None:
-    bought = {"sender": SUPPLIER, "receiver": ACME}
+    bought: dict[str, Any] = {"sender": SUPPLIER, "receiver": ACME}
     w.document("33-1 bis", net=200_000, **bought)  # the supplier's own folio 1
     # of May, acknowledged in June
     w.document("33-30", net=300_000, date_issued=date(2026, 5, 28), **bought)
