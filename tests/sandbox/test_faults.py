@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tupana_etl.sandbox.faults import KINDS, random_faults
+from tupana_etl.sandbox import draws, kinds
 from tupana_etl.sandbox.server import World, running
 
 from .helpers import TODAY, client, companies, get, post, read_all, truth
@@ -40,6 +40,8 @@ def test_a_script_is_replaced_counted_and_cleared(fresh: httpx.Client) -> None:
     assert [listed(fresh).status_code for _ in range(4)] == [200, 500, 500, 200]
     (fault,) = get(fresh, "/_admin/faults")["faults"]
     assert fault == {
+        "method": "",
+        "seconds": None,
         "kind": "500",
         "path": "/documents",
         "company": "",
@@ -199,17 +201,17 @@ def test_rows_are_spoiled_and_the_truth_is_not(fresh: httpx.Client) -> None:
 
 def test_random_scripts_repeat_and_differ() -> None:
     own = ["2205607", "2205608"]
-    assert random_faults(17, own, 6) == random_faults(17, own, 6)
-    assert len({str(random_faults(seed, own)) for seed in range(50)}) == 50
-    drawn = [f for seed in range(200) for f in random_faults(seed, own)]
-    assert {f.kind for f in drawn} == set(KINDS) - {"401"}
+    assert draws.reading(17, own, 6) == draws.reading(17, own, 6)
+    assert len({str(draws.reading(seed, own)) for seed in range(50)}) == 50
+    drawn = [f for seed in range(200) for f in draws.reading(seed, own)]
+    assert {f.kind for f in drawn} == set(kinds.READING) - {"401"}
     assert all(f.times for f in drawn), "each ends by itself"
-    assert all(f.kind not in {"empty", "hide_company"} for f in random_faults(5, [], 300))
+    assert all(f.kind not in {"empty", "hide_company"} for f in draws.reading(5, [], 300))
 
 
 def test_random_scripts_are_switched_on(tmp_path: Path) -> None:
     world = World(documents=30, companies=2, months=2, seed=3, today=TODAY, faults=17)
-    expected = [asdict(f) for f in random_faults(17, ["2205607", "2205608"])]
+    expected = [asdict(f) for f in draws.reading(17, ["2205607", "2205608"])]
 
     def asked(api: httpx.Client) -> list[dict[str, Any]]:
         found = get(api, "/_admin/faults")["faults"]
@@ -237,7 +239,7 @@ def test_every_random_fault_passes(tmp_path: Path) -> None:
             lambda: api.get("/cessions", params={"master_entity_id": one}),
         ]
         for seed in range(6):
-            drawn = random_faults(seed, [str(one), str(two)], 5)
+            drawn = draws.reading(seed, [str(one), str(two)], 5)
             quick = [replace(f, argument=20) if f.kind == "slow" else f for f in drawn]
             play(api, *(asdict(f) for f in quick))
             for _ in range(70):

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import clock, digest, faults, population, store, truth, web
+from tupana_etl.sandbox import clock, digest, draws, faults, population, store, truth, web
 from tupana_etl.sandbox.model import (
     ACKNOWLEDGE_CODES,
     CLAIM_CODES,
@@ -104,15 +104,19 @@ async def move_clock(request: Request) -> Response:
 
 
 async def script(request: Request) -> Response:
-    """POST {faults: [...]} or {seed, n=6}: replaces the script; an empty list clears it."""
+    """POST {faults: [...]} or {seed, n=6, of=reading|writing}: replaces the script; an empty
+    list clears it."""
     body = await body_of(request)
     running: faults.Script = request.app.state.script
     if "seed" in body:
         own = population.own_companies(web.context(request).connection)
-        seed, count = body["seed"], body.get("n", faults.SOME)
+        seed, count = body["seed"], body.get("n", draws.SOME)
         if not isinstance(seed, int) or not isinstance(count, int):
             raise web.Refusal(400, {"error": "seed and n must be whole numbers."})
-        running.replace(faults.random_faults(seed, [str(e.id) for e in own], count))
+        if body.get("of") == "writing":
+            running.replace(draws.writing(seed, count))
+        else:
+            running.replace(draws.reading(seed, [str(e.id) for e in own], count))
     else:
         try:
             running.replace(faults.parse(body.get("faults")))

@@ -83,7 +83,7 @@ async def reset(request: Request) -> Response:
         ).fetchall()
         for (document_id,) in made:
             store.delete_document(connection, document_id)
-        for table in ("batch", "batch_document", "idempotency", "folio", "issued"):
+        for table in ("batch", "batch_document", "idempotency", "postponed", "folio", "issued"):
             connection.execute(f"DELETE FROM {table}")
         connection.execute("DELETE FROM meta WHERE name IN ('switches', 'keys', 'ahead')")
     request.app.state.script.replace([])

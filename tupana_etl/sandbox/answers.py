@@ -20,7 +20,7 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        return self.status == 200 and dict(self.headers).get(b"content-type") == JSON.encode()
+        return 200 <= self.status < 300 and dict(self.headers).get(b"content-type") == JSON.encode()
 
 
 def made(status: int, body: object, *, kind: str = JSON, **headers: str) -> Answer:

@@ -17,9 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tupana_etl.sandbox import (
     admin,
     admin_issuing,
-    batches,
     clock,
+    desk,
     documents,
+    draws,
     faults,
     faulty,
     files,
@@ -97,7 +98,7 @@ def _first_faults(context: web.Context) -> list[faults.Fault]:
     if context.world.faults is None:
         return []
     own = [str(e.id) for e in population.own_companies(context.connection)]
-    return faults.random_faults(context.world.faults, own)
+    return draws.reading(context.world.faults, own)
 
 
 def _routes() -> list[Route]:
@@ -123,7 +124,7 @@ def _keyed(endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         if not web.has_key(request):
             raise web.Refusal(401, web.NO_KEY)
-        batches.proceed(web.context(request).connection)
+        desk.catch_up(web.context(request))
         return await endpoint(request)
 
     return guarded

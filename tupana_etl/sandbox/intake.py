@@ -6,7 +6,6 @@ import sqlite3
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
 
 from tupana_etl.sandbox import clock, drafts, folios, issue, validation, web
 from tupana_etl.sandbox.notes import ANNULS
@@ -16,7 +15,9 @@ from tupana_etl.sandbox.validation import Unknown
 Node = dict[str, Any]
 
 
-def read(request: Request, body: bytes, how: Switches) -> tuple[list[Node], list[Node]]:
+def read(
+    ctx: web.Context, body: bytes, how: Switches, defaults: bool
+) -> tuple[list[Node], list[Node]]:
     """Documents to issue, and warnings. Refuses all or none: 413, 422, 400, 403."""
     if len(body) > how.max_body_bytes:
         raise web.Refusal(413, {"error": "Request Entity Too Large"})
@@ -26,9 +27,11 @@ def read(request: Request, body: bytes, how: Switches) -> tuple[list[Node], list
         raise web.Refusal(413, {"error": message, "code": "too_many_documents"})
     if how.poison and how.poison.encode() in body:
         raise web.Refusal(422, {"error": "VALIDATION_ERROR", "message": "Lote no procesable."})
-    rules = _rules(request, how)
+    by_contract: Unknown = "ignore" if ctx.world.contract == "2026-04" else "strict"
+    unknown = how.unknown_fields or by_contract
+    rules = validation.Rules(ctx.world.contract, defaults, unknown)
     found = [validation.check(d, rules) for d in documents]
-    connection = web.context(request).connection
+    connection = ctx.connection
     for asked, checked in zip(documents, found, strict=True):
         if not checked.errors:
             _against_the_world(connection, asked, checked)
@@ -51,13 +54,6 @@ def _documents(body: bytes) -> list[Node]:
     if not isinstance(documents, list) or not documents:
         raise web.Refusal(422, {"error": "Se esperaba una lista de documentos no vacía."})
     return documents
-
-
-def _rules(request: Request, how: Switches) -> validation.Rules:
-    contract = web.context(request).world.contract
-    defaults = request.headers.get("x-use-defaults", "").lower() == "true"
-    by_contract: Unknown = "ignore" if contract == "2026-04" else "strict"
-    return validation.Rules(contract, defaults, how.unknown_fields or by_contract)
 
 
 def _against_the_world(

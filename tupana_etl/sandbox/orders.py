@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from tupana_etl.sandbox.faults import Fault
-
-KINDS = {
-    "outcome": "Statuses that documents take instead of success: '[INDEX:]STATUS[>STATUS…]'.",
-    "duplicate": "A document is issued twice; argument: its index, null for every one.",
-    "drop_json_param": "json_param is lost; argument: of which index, null for every one.",
-    "other_totals": "Issued with another total; argument: how many pesos more (1000).",
-    "sii_reject": "Issued, then refused by SII; argument: seconds later (0).",
-    "intake_failed": "Accepted, then the batch fails whole and issues nothing.",
-}
-"""Kinds of faults that only take hold of a batch that was accepted."""
+from tupana_etl.sandbox import kinds
+from tupana_etl.sandbox.faults import Fault
 
 SUCCESS, REJECTION = "success", "sii_reject"
 
@@ -41,14 +31,6 @@ class Orders:
         return () if self.rejected_after is None else (REJECTION,)
 
 
-def parse_outcome(argument: object) -> tuple[int | None, tuple[str, ...]]:
-    """Index (None for every document) and statuses. ValueError when it says neither."""
-    where, colon, what = str(argument or "").rpartition(":")
-    if (colon and not where.isdigit()) or not all(what.split(">")):
-        raise ValueError(f"outcome needs '[INDEX:]STATUS[>STATUS…]', not {argument!r}")
-    return (int(where) if colon else None), tuple(what.split(">"))
-
-
 def give(faults: list[Fault], count: int) -> list[Orders]:
     """Orders for each document of a batch of ``count``."""
     found = [Orders() for _ in range(count)]
@@ -62,7 +44,7 @@ def _give(fault: Fault, position: int, order: Orders) -> None:
     mine = fault.argument is None or str(fault.argument) == str(position)
     match fault.kind:
         case "outcome":
-            at, steps = parse_outcome(fault.argument)
+            at, steps = kinds.outcome(fault.argument)
             if at in {None, position}:
                 order.steps = steps
         case "duplicate":

@@ -89,6 +89,9 @@ CREATE INDEX batch_document_due ON batch_document (due) WHERE due IS NOT NULL;
 CREATE TABLE idempotency (
   scope TEXT NOT NULL, key TEXT NOT NULL, body_hash TEXT NOT NULL, batch_id TEXT, refusal TEXT,
   created_at REAL NOT NULL, PRIMARY KEY (scope, key)) WITHOUT ROWID;
+CREATE TABLE postponed (
+  due REAL NOT NULL, body BLOB NOT NULL, idempotency_key TEXT, defaults INTEGER NOT NULL,
+  key TEXT NOT NULL);
 CREATE TABLE folio (
   issuer_rut TEXT NOT NULL, dte_type TEXT NOT NULL, last INTEGER NOT NULL,
   PRIMARY KEY (issuer_rut, dte_type)) WITHOUT ROWID;

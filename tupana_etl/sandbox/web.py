@@ -179,11 +179,3 @@ def has_key(request: Request) -> bool:
 
 def find_key(request: Request, ctx: Context) -> Key | None:
     return keys.find(ctx.connection, ctx.key, request.headers.get("authorization", ""))
-
-
-def api_key(request: Request) -> Key:
-    """The key a request came with, once it is known to be good."""
-    found = find_key(request, context(request))
-    if found is None:
-        raise Refusal(401, NO_KEY)
-    return found
