@@ -21,7 +21,7 @@ import msgspec
 from tupana_etl.api import origin
 from tupana_etl.api.failures import error_of, network_error, request_id_of, strike, what_is
 from tupana_etl.api.limiter import Limiter, Sleep
-from tupana_etl.api.retry import BUSY, RETRIED, TRIES, TRIES_BUSY, Budget, wait_before
+from tupana_etl.api.retry import BUSY, RETRIED, TRIES, TRIES_BUSY, Budget, http_date, wait_before
 from tupana_etl.api.wire import TIMEOUTS, Answer, Wire
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, NotFound, Refused, ServerError
@@ -50,6 +50,8 @@ class Reply:
     """Tries it took; 1 is the first."""
     origin: str = ""
     """Base URL it was asked from; a ``next`` link is held against it."""
+    date: datetime | None = None
+    """When the server says that it answered."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class Client:
             fetched_at=utcnow(),
             attempts=tries,
             origin=self._wire.base,
+            date=http_date(answer.headers.get("date")),
         )
 
     async def download(self, url: str) -> bytes:

@@ -7,10 +7,10 @@ proven to be one of the first two is AMBIGUOUS, and is looked up before it is re
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tupana_etl.api.failures import capped, error_of, leaves, request_id_of, strike, what_is
+from tupana_etl.api.retry import http_date
 from tupana_etl.api.wire import REDIRECTS, Answer
 from tupana_etl.errors import CompanyRefused
 
@@ -150,16 +151,23 @@ def judge(
         return Outcome(Kind.HALT, reason, **evidence)
     error = error_of(answer.status, answer.headers, answer.body, secrets=secrets, company=company)
     kind = _KINDS.get(answer.status, Kind.AMBIGUOUS)
+    no_credentials = answer.status == 400 and _OF_CREDENTIALS.search(error.message)
+    if no_credentials:
+        kind = Kind.HALT
     return Outcome(
         kind,
         error.message,
         code=error.code,
         retry_after=error.retry_after,
         refused=_refused(answer.body, secrets) if kind is Kind.REFUSED else {},
-        company_only=kind is Kind.HALT and isinstance(error, CompanyRefused),
+        company_only=bool(no_credentials)
+        or (kind is Kind.HALT and isinstance(error, CompanyRefused)),
         **evidence,
     )
 
+
+_OF_CREDENTIALS = re.compile(r"credential|credencial|certificad", re.IGNORECASE)
+"""A 400 for an issuer without valid SII credentials: none of its documents would fare better."""
 
 _KINDS = {
     **dict.fromkeys((429, 503), Kind.NOT_PROCESSED),
@@ -170,16 +178,8 @@ _KINDS = {
 
 def skew_of(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds by which the ``Date`` of an answer is ahead of ``now``; None without one."""
-    text = headers.get("date")
-    if not text:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - now).total_seconds()
+    moment = http_date(headers.get("date"))
+    return None if moment is None else (moment - now).total_seconds()
 
 
 def _taken(

@@ -72,13 +72,20 @@ def retry_after(header: str | None, now: datetime | None = None) -> float | None
     text = header.strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
+    moment = http_date(text)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def http_date(text: str | None) -> datetime | None:
+    """The moment of an HTTP date (RFC 9110 §5.6.7); None when it is absent or none."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text or "")
     except ValueError:
         return None
-    if moment.tzinfo is None:  # "-0000": UTC, says RFC 5322
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    # "-0000": UTC, says RFC 5322
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def backoff(tries: int) -> float:

@@ -39,6 +39,7 @@ _BEFORE_THE_REQUEST = (
 )
 
 Watch = Callable[[str], None]
+Transport = httpx.AsyncBaseTransport
 
 _log = logging.getLogger("tupana_etl.api")
 

@@ -108,6 +108,8 @@ def bind(
         )
         envelope_id = int(cursor.lastrowid or 0)
         for position, intent in enumerate(intents):
+            if rows.get(ledger, intent.id).payload_sha256 != intent.payload_sha256:
+                raise IllegalMove(f"Row {intent.id} was planned anew; its approval is another's.")
             ledger.con.execute(
                 "INSERT INTO members VALUES (?, ?, ?)", [envelope_id, position, intent.id]
             )
@@ -224,7 +226,7 @@ def close_attempt(
     http_status: int | None = None,
     request_id: str | None = None,
     batch_id: str | None = None,
-    response: bytes | None = None,
+    response_sha256: str | None = None,
     skew_seconds: float | None = None,
     note: str | None = None,
 ) -> None:
@@ -238,8 +240,7 @@ def close_attempt(
         "batch_id = ?, response_sha256 = ?, skew_seconds = ?, note = ? "
         "WHERE id = ? AND closed_at IS NULL",
         [
-            *(ledger.now(), outcome, http_status, request_id, batch_id),
-            None if response is None else hashlib.sha256(response).hexdigest(),
+            *(ledger.now(), outcome, http_status, request_id, batch_id, response_sha256),
             *(skew_seconds, note, attempt.id),
         ],
     )

@@ -260,6 +260,19 @@ def generations(ledger: Ledger, row_key: str, op: str = "issue") -> list[Intent]
     return _select(ledger, "WHERE op = ? AND row_key = ? ORDER BY generation", [op, row_key])
 
 
+def newest_verified(
+    ledger: Ledger, entity: str, *, without: Collection[int] = (), op: str = "issue"
+) -> Intent | None:
+    """The last row of a company whose document was read back: one that must be findable."""
+    found = _select(
+        ledger,
+        "WHERE op = ? AND entity = ? AND state = ? AND document_id IS NOT NULL "
+        "ORDER BY date_issued DESC, id DESC LIMIT ?",
+        [op, entity, str(State.VERIFIED), len(without) + 1],
+    )
+    return next((row for row in found if row.id not in without), None)
+
+
 def of_envelope(ledger: Ledger, envelope_id: int) -> list[Intent]:
     """The rows an envelope was bound with, in the order of its body."""
     return _select(
@@ -268,6 +281,24 @@ def of_envelope(ledger: Ledger, envelope_id: int) -> list[Intent]:
         "position FROM members WHERE envelope_id = ? AND intent_id = intents.id)",
         [envelope_id, envelope_id],
     )
+
+
+def doubtful_since(
+    ledger: Ledger, moment: str, states: Collection[State], op: str = "issue"
+) -> list[Intent]:
+    """Rows whose envelope once had an unknown outcome and was sent after ``moment``."""
+    marks = ", ".join("?" * len(states))
+    return _select(
+        ledger,
+        f"WHERE op = ? AND ever_ambiguous = 1 AND state IN ({marks}) AND envelope_id IN "
+        "(SELECT envelope_id FROM attempts WHERE opened_at >= ?) ORDER BY id",
+        [op, *map(str, states), moment],
+    )
+
+
+def of_document(ledger: Ledger, document_id: str) -> list[Intent]:
+    """Rows that were issued as a document."""
+    return _select(ledger, "WHERE document_id = ? ORDER BY id", [document_id])
 
 
 def by_tag(ledger: Ledger, row_tag: str) -> list[Intent]:

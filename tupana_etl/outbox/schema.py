@@ -134,15 +134,6 @@ CREATE TABLE lookups (
 ) STRICT;
 CREATE INDEX lookups_by_intent ON lookups (intent_id);
 
-CREATE TABLE halts (
-    id INTEGER PRIMARY KEY,
-    entity TEXT NOT NULL,           -- nothing is sent for this company until a person lifts it
-    at TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    lifted_by TEXT,
-    lifted_at TEXT
-) STRICT;
-
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
     intent_id INTEGER NOT NULL REFERENCES intents (id),

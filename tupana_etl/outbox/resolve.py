@@ -1,0 +1,146 @@
+"""What a named person decides about rows that nothing else may decide.
+
+Every decision is one transaction with the person's name and reason in the row's history;
+whoever comes second sees it made.
+"""
+
+from __future__ import annotations
+
+from tupana_etl.errors import ConfigError
+from tupana_etl.outbox import facts, rows
+from tupana_etl.outbox.facts import Facts
+from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.look import look_up, read_document
+from tupana_etl.outbox.reconcile import is_surely_absent, note_misses
+from tupana_etl.outbox.run import Run, is_incident
+from tupana_etl.outbox.states import BY_A_PERSON, State
+
+
+async def adopt(run: Run, row_key: str, document_id: str, *, by: str, reason: str) -> Facts:
+    """A quarantined row's document is this one: it is read, and the row is VERIFIED.
+
+    What differs from the row is recorded in its flags. Raises ConfigError when the
+    document does not exist, was never issued, or is another row's.
+    """
+    row = _quarantined(run.ledger, row_key)
+    found = await read_document(run, document_id)
+    if found is None or not found.issued:
+        raise ConfigError(f"Document {document_id} was not issued, so no row can be adopted to it.")
+    others = [i for i in rows.by_tag(run.ledger, found.tag or "") if i.row_key != row_key]
+    others += [i for i in rows.of_document(run.ledger, document_id) if i.row_key != row_key]
+    if others or (found.tag is not None and found.tag != row.row_tag):
+        whose = f"row {others[0].row_key}'s" if others else "of another row"
+        raise ConfigError(f"Document {document_id} is {whose}. Nothing was changed.")
+    differences = facts.compare(row, found).differences
+    flags = "adopted" + (f" differs:{','.join(differences)}" if differences else "")
+    with run.ledger.transaction():
+        current = _quarantined(run.ledger, row_key)
+        rows.move(
+            run.ledger,
+            current.id,
+            State.ISSUED,
+            actor=by,
+            reason=reason,
+            evidence={"document": found.id, "differs": list(differences)},
+            by_person=True,
+            document_id=found.id,
+            folio=found.folio,
+        )
+        rows.move(
+            run.ledger,
+            current.id,
+            State.VERIFIED,
+            actor=by,
+            reason="adopted by a person",
+            evidence={"document": found.id},
+            flags=flags,
+            issued_net=found.net if found.net is not None else found.base,
+            issued_exempt=found.exempt,
+            issued_iva=found.iva,
+            issued_total=found.total,
+        )
+    return found
+
+
+async def release(run: Run, row_key: str, *, by: str, reason: str) -> int:
+    """A quarantined row was surely never issued: its next generation is READY.
+
+    Raises ConfigError, and nothing is changed, while that is not sure: a document is
+    known, the look-ups so far are too few or too close together, or the one made now
+    finds something or cannot see all.
+    """
+    row = _quarantined(run.ledger, row_key)
+    if row.document_id is not None:
+        raise ConfigError(
+            f"Row {row_key} was issued as document {row.document_id}: issuing it again would make "
+            "two. Adopt it, or void it with a credit note (61) and abandon the row."
+        )
+    sight = await look_up(run, row.entity, [row])
+    if not sight.complete:
+        raise ConfigError(f"Row {row_key} is not released: {sight.why}. Try again later.")
+    if sight.of(row):
+        found = ", ".join(each.id for each in sight.of(row))
+        raise ConfigError(f"Row {row_key} exists as document {found}. Adopt it instead.")
+    with run.ledger.transaction():
+        note_misses(run.ledger, [row], sight)
+    doubt = is_surely_absent(run, row)
+    if doubt:
+        raise ConfigError(f"Row {row_key} may still appear: {doubt}")
+    with run.ledger.transaction():
+        current = _quarantined(run.ledger, row_key)
+        rows.move(
+            run.ledger,
+            current.id,
+            State.RELEASED,
+            actor=by,
+            reason=reason,
+            evidence={"look": sight.how},
+            by_person=True,
+        )
+        approval = run.ledger.con.execute(
+            "INSERT INTO approvals (kind, plan_hash, by, at, note) VALUES ('release', ?, ?, ?, ?)",
+            [current.payload_sha256, by, run.ledger.now(), reason],
+        )
+        return rows.next_generation(
+            run.ledger, current, approval_id=int(approval.lastrowid or 0), actor=by, reason=reason
+        )
+
+
+def abandon(ledger: Ledger, row_key: str, *, by: str, reason: str) -> None:
+    """Gives a row up: it is never sent, or what became of it is no longer followed.
+
+    Raises ConfigError when it is under way or already at its end.
+    """
+    with ledger.transaction():
+        row = _newest(ledger, row_key)
+        if (row.state, State.ABANDONED) not in BY_A_PERSON:
+            raise ConfigError(f"Row {row_key} is {row.state}; it cannot be abandoned.")
+        rows.move(
+            ledger, row.id, State.ABANDONED, actor=by, reason=reason, evidence={}, by_person=True
+        )
+
+
+def acknowledge(ledger: Ledger, row_key: str, *, by: str, reason: str) -> None:
+    """A person has seen that a row was rejected by the API or by SII, or issued twice.
+
+    Raises ConfigError for a row that was not.
+    """
+    with ledger.transaction():
+        row = _newest(ledger, row_key)
+        if row.state is not State.REJECTED and not row.sii_state and not is_incident(row):
+            raise ConfigError(f"Row {row_key} is {row.state}; there is nothing to acknowledge.")
+        rows.acknowledge(ledger, row.id, by=by, reason=reason)
+
+
+def _newest(ledger: Ledger, row_key: str) -> rows.Intent:
+    found = rows.generations(ledger, row_key)
+    if not found:
+        raise ConfigError(f"The ledger has no row {row_key!r}. `tupana outbox status` lists them.")
+    return found[-1]
+
+
+def _quarantined(ledger: Ledger, row_key: str) -> rows.Intent:
+    row = _newest(ledger, row_key)
+    if row.state is not State.QUARANTINED:
+        raise ConfigError(f"Row {row_key} is {row.state}, not QUARANTINED. Nothing was changed.")
+    return row
