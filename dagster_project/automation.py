@@ -25,28 +25,65 @@ sync_all = dg.define_asset_job(
     config=config(),  # in full, so that the launchpad shows what can be changed
     description="API → lake → warehouse → marts → analytics.duckdb: the same as `tupana sync`.",
 )
-
-
-@dg.schedule(
-    cron_schedule="*/15 * * * *",
-    job=sync_all,
-    execution_timezone=ZONE,
-    description="Every 15 minutes: what is due. Leaves out its turn while a sync is under way.",
+sync_full = dg.define_asset_job(
+    "sync_full",
+    selection=dg.AssetSelection.all(),
+    config=config(full=True),
+    description="The same, and everything is read again, whatever is due: every window of "
+    "dates, every month of SII's books.",
 )
-def incremental(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    running = context.instance.get_run_records(
-        dg.RunsFilter(job_name=sync_all.name, statuses=UNFINISHED), limit=1
+JOBS = [sync_all, sync_full]
+
+
+def schedule(name: str, cron: str, description: str, *, full: bool) -> dg.ScheduleDefinition:
+    """Off until switched on. Leaves out its turn while a run that does as much goes on or
+    waits, so that neither two schedules nor a slow day pile up runs."""
+    job = sync_full if full else sync_all
+
+    def turn(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        unfinished = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        if {run.job_name for run in unfinished} & {job.name, sync_full.name}:
+            return dg.SkipReason("A sync is still under way.")
+        return dg.RunRequest()
+
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=ZONE,
+        description=description,
+        execution_fn=turn,
     )
-    if running:
-        return dg.SkipReason("A sync is still under way.")
-    return dg.RunRequest()
 
 
-nightly = dg.ScheduleDefinition(
-    name="nightly",
-    job=sync_all,
-    cron_schedule="30 3 * * *",  # never in the hour that Santiago's clock change skips
-    execution_timezone=ZONE,
-    run_config=config(full=True),
-    description="Every night: everything again, even what an interrupted run had read already.",
+SCHEDULES = [
+    schedule(
+        "incremental",
+        "*/15 * * * *",
+        "Every 15 minutes: what is due. Leaves out its turn while a sync is under way.",
+        full=False,
+    ),
+    schedule(
+        "nightly_sweep",
+        "20 3 * * *",  # never in the hour that Santiago's clock change skips
+        "Every night: everything again, so that nothing that changed late stays unseen.",
+        full=True,
+    ),
+    schedule(
+        "monthly_close",
+        "0 5 10 * *",
+        "On the 10th: everything again, and last month against SII's books. The 8 days to "
+        "claim the month's last invoice (Ley 19.983, art. 3) are over, and its F29 is due on "
+        "the 12th, or the 20th.",
+        full=True,
+    ),
+]
+
+rebuild_marts = dg.AutomationConditionSensorDefinition(
+    "rebuild_marts",
+    target=dg.AssetSelection.groups("staging", "marts", "quality", "published"),
+    description="Rebuilds the models and publishes when streams were read without them, "
+    "for instance one stream by hand. A sync_all does both and is not followed by another.",
 )
+REBUILD = dg.AutomationCondition.eager()
+"""When a model is due by itself: what it reads is newer, all there, and nothing is running."""

@@ -2,13 +2,16 @@
 
 import dagster as dg
 
-from dagster_project import automation, checks, marts, resources, streams
+from dagster_project import automation, checks, companies, marts, resources, streams
 
 defs = dg.Definitions(
     assets=[streams.sync, marts.marts],  # one per stream; one per model, and the published file
-    asset_checks=[checks.unique_keys],
-    jobs=[automation.sync_all],
-    schedules=[automation.incremental, automation.nightly],
+    asset_checks=[checks.unique_keys, checks.findings],
+    jobs=[*automation.JOBS, companies.backfill],
+    schedules=automation.SCHEDULES,
+    sensors=[companies.new_companies, automation.rebuild_marts],
+    # Every event is in the UI; the terminal of `make dev` is for what somebody should read.
+    loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
     resources={"tupana": resources.TupanaResource()},
     # Steps share one DuckDB file: processes of their own would only wait for each other.
     executor=dg.in_process_executor,

@@ -1,15 +1,21 @@
 """One asset per SQL model, derived from its file, and the file that people open."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from dagster_project.metadata import asset_key, contents, found_schema
+from dagster_project import freshness, source_code
+from dagster_project.automation import REBUILD
+from dagster_project.charts import chart
+from dagster_project.metadata import asset_key, column_lineage, contents, found_schema
 from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis, pipeline
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
+from tupana_etl.warehouse.lineage import column_lineage as origins
+from tupana_etl.warehouse.model_files import find_files
 from tupana_etl.warehouse.models import Model, ModelRun, find_models
 
 MODELS = {model.name: model for model in find_models()}
@@ -25,7 +31,8 @@ def upstream(model: Model) -> set[str]:
 
 def group(model: Model) -> str:
     """The schema; models about quality apart, since they look back at the marts."""
-    return "quality" if "quality" in model.name else model.schema
+    looks_back = "quality" in model.name or model.name == "marts.source_freshness"
+    return "quality" if looks_back else model.schema
 
 
 def asset_spec(model: Model) -> dg.AssetSpec:
@@ -36,7 +43,13 @@ def asset_spec(model: Model) -> dg.AssetSpec:
         description=model.description,
         group_name=group(model),
         kinds={"sql", "duckdb"},
+        # Figures of a day change without new rows: they are of the day of the last rebuild.
+        tags={"as_of": "today"} if "as_of" in model.columns else {},
+        code_version=hashlib.sha256(model.sql.encode()).hexdigest()[:8],
+        freshness_policy=freshness.TABLES,
+        automation_condition=REBUILD,
         metadata={
+            **source_code.of_model(model),
             "dagster/table_name": model.name,
             # Types are the result's: known once the model has run.
             "dagster/column_schema": dg.TableSchema(columns),
@@ -55,6 +68,8 @@ def published_spec() -> dg.AssetSpec:
         "Open it as you like: that never blocks a sync, and a sync never blocks you.",
         group_name="published",
         kinds={"duckdb", "file"},
+        freshness_policy=freshness.TABLES,
+        automation_condition=REBUILD,
     )
 
 
@@ -79,6 +94,7 @@ def marts(
 
 
 def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.MaterializeResult[Any]]:
+    lineage = origins(find_files())
     with analysis.connect(settings) as con:
         for run in runs:
             docs = MODELS[run.name].columns
@@ -87,6 +103,8 @@ def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.Mater
                 metadata={
                     "seconds": round(run.seconds, 3),
                     "dagster/column_schema": found_schema(con, run.name, docs),
+                    "dagster/column_lineage": column_lineage(lineage.get(run.name, {})),
+                    **chart(con, run.name),
                     **contents(con, run.name, list(docs)),
                 },
             )

@@ -15,7 +15,7 @@ PREVIEW_ROWS = 5
 CELL = 28
 """Characters shown of a value."""
 
-COUNTS = ("seen", "new", "changed", "deleted", "rejected", "requests")
+COUNTS = ("seen", "new", "changed", "deleted", "rejected", "requests", "requests_saved")
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -38,6 +38,19 @@ def found_schema(con: Connection, table: str, docs: Mapping[str, str]) -> dg.Tab
     """The columns of a table that is there, with the descriptions of its SQL file."""
     kinds = column_kinds(con, table)
     return dg.TableSchema([dg.TableColumn(name, kinds[name], docs.get(name)) for name in kinds])
+
+
+def column_lineage(origins: Mapping[str, Sequence[tuple[str, str]]]) -> dg.TableColumnLineage:
+    """Column → the columns it is made of; the history of a table is that table."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key(table.replace("history.", "raw.")), name)
+                for table, name in found
+            ]
+            for column, found in origins.items()
+        }
+    )
 
 
 def column_kinds(con: Connection, table: str) -> dict[str, str]:
@@ -69,9 +82,16 @@ def figures(parts: Sequence[StreamResult]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(p, name) for p in parts) for name in COUNTS},
         "seconds": float(max((p.seconds for p in parts), default=0)),
-        "complete": all(p.complete for p in parts),
+        "complete_percent": complete_percent(parts),
         "by_company": dg.MetadataValue.md(markdown(["company", *COUNTS, "complete"], rows)),
     }
+
+
+def complete_percent(parts: Sequence[StreamResult]) -> float:
+    """Share of the windows that were read whole: 100 or somebody must look."""
+    windows = sum(p.windows for p in parts)
+    whole = windows - sum(len(p.reasons) for p in parts)
+    return round(100.0 * whole / windows, 2) if windows else 100.0
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -69,12 +69,13 @@ def _acquire(handle: int, path: Path, wait: float) -> None:
             return
 
 
-def check_origin(settings: Settings, ruts: Iterable[str]) -> None:
+def check_origin(settings: Settings, ruts: Iterable[str], *, pin: bool = True) -> None:
     """Pins the home to a server and its companies at the first sync, compares ever after.
 
     ``ruts`` are all the companies the key sees. A loopback port may change (a sandbox
     takes a free one), companies may come and go, and a new key of the same account is not
-    another origin; an account that shares no company is. Raises OriginError.
+    another origin; an account that shares no company is. Without ``pin`` it only compares.
+    Raises OriginError.
     """
     path = settings.home / "origin.json"
     now = {"server": _server(settings.base_url), "companies": sorted(set(ruts))}
@@ -90,7 +91,7 @@ def check_origin(settings: Settings, ruts: Iterable[str]) -> None:
                 "a new folder for this one. Nothing was read or written."
             )
         now["companies"] = sorted({*pinned["companies"], *now["companies"]})
-    if now != pinned:
+    if pin and now != pinned:
         _pin(path, now)
 
 

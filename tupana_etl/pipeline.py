@@ -18,6 +18,7 @@ from tupana_etl import home
 from tupana_etl.errors import ConfigError
 from tupana_etl.event_loop import run_async
 from tupana_etl.extract.intake import Order, Taken, take_in
+from tupana_etl.extract.preview import Ahead, look_ahead
 from tupana_etl.extract.reading import OnRows
 from tupana_etl.extract.refresh import refresh_document
 from tupana_etl.lake.clean import remove_leftovers
@@ -49,6 +50,12 @@ class StreamResult:
     complete: bool
     reasons: tuple[str, ...] = ()
     """Why it is not complete, one sentence a window."""
+    windows: int = 0
+    """Parts it was read in, each whole or not at all; ``reasons`` has one for each that is not."""
+    requests_saved: int = 0
+    """Requests not needed because events came with the lists."""
+    refused: bool = False
+    """The API answered 403: the key may not see this company (any more)."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,22 @@ def sync(
         marts=marts,
         wait=wait,
     )
+
+
+def preview(
+    settings: Settings,
+    streams: Sequence[str] = (),
+    *,
+    entity: str | None = None,
+    since: date | None = None,
+) -> list[Ahead]:
+    """What a sync with these arguments would read, by stream and company; writes nothing.
+
+    Costs the reading of the companies and one request for each paged list. Raises
+    ConfigError, AuthError, OriginError, or what the server answered.
+    """
+    order = Order(settings.need_key(), choose(streams), entity, since)
+    return run_async(look_ahead(order))
 
 
 def refresh(
@@ -258,4 +281,7 @@ def _result(
         seconds=round((ended - begun).total_seconds(), 3),
         complete=all(w["complete"] for w in windows),
         reasons=tuple(f"{w['label']}: {w['reason']}" for w in windows if w["reason"]),
+        windows=len(windows),
+        requests_saved=sum(w["requests_saved"] for w in windows),
+        refused=any(w.get("status") == 403 for w in windows if w["reason"]),
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from dagster_project import automation, dev, resources
+from dagster_project import dev, resources
 from dagster_project.definitions import defs
 from tupana_etl.streams import STREAMS
 from tupana_etl.warehouse.models import find_models
@@ -100,28 +101,84 @@ def test_columns_and_words_are_those_of_the_declarations(graph: dg.AssetGraph) -
 def test_every_step_that_writes_waits_for_its_turn() -> None:
     repository = defs.get_repository_def()
     pools = {op.name: op.pool for op in repository.get_job("sync_all").all_node_defs}  # type: ignore[attr-defined]
-    assert pools == dict.fromkeys(("sync", "unique_keys", "marts"), resources.WRITER_POOL)
+    writers = dict.fromkeys(("sync", "unique_keys", "marts"), resources.WRITER_POOL)
+    assert pools == {**writers, "findings": None}, "findings reads what was published"
 
 
-def test_schedules_are_santiagos_and_off_until_switched_on() -> None:
-    schedules = [automation.incremental, automation.nightly]
-    assert {s.cron_schedule for s in schedules} == {"*/15 * * * *", "30 3 * * *"}
-    for schedule in schedules:
+def test_every_asset_says_when_it_is_too_old_and_where_its_code_is(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        policy = node.freshness_policy
+        assert isinstance(policy, TimeWindowFreshnessPolicy), key
+        if key.path[0] == "raw":
+            declared = STREAMS[key.path[1]].freshness
+            assert policy.warn_window is not None
+            assert policy.warn_window.to_timedelta() == declared
+            assert policy.fail_window.to_timedelta() > declared
+        if key.path[0] != "published":
+            (place,) = node.metadata["dagster/code_references"].code_references
+            lines = Path(place.file_path).read_text(encoding="utf-8").splitlines()
+            found = lines[place.line_number - 1 :]
+            assert key.path[1] in (found[1] if key.path[0] == "raw" else place.file_path)
+
+
+def test_a_model_is_due_when_what_it_reads_is_newer(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        assert (graph.get(key).automation_condition is None) == (key.path[0] == "raw")
+    above = dg.AssetKey(["raw", "cessions"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in graph.get_all_asset_keys():
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        before = dg.evaluate_automation_conditions(defs, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization(above))
+        after = dg.evaluate_automation_conditions(defs, instance, cursor=before.cursor)
+    asked = {key for key in graph.get_all_asset_keys() if after.get_num_requested(key)}
+    below = dg.AssetSelection.assets(above).downstream(include_self=False).resolve(graph)
+    assert before.total_requested == 0
+    assert asked == below
+
+
+def test_what_starts_by_itself_is_off_until_switched_on() -> None:
+    crons = {"incremental": "*/15 * * * *", "nightly_sweep": "20 3 * * *"}
+    schedules = {s.name: s for s in defs.get_repository_def().schedule_defs}
+    assert {n: s.cron_schedule for n, s in schedules.items()} == {
+        **crons,
+        "monthly_close": "0 5 10 * *",
+    }
+    for schedule in schedules.values():
         assert schedule.execution_timezone == "America/Santiago"
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
         assert schedule.description
+    sensors = {s.name: s for s in defs.get_repository_def().sensor_defs}
+    assert sensors.keys() == {"new_companies", "rebuild_marts"}
+    for sensor in sensors.values():
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+        assert sensor.description
 
 
-def test_a_schedule_leaves_out_its_turn_while_a_sync_runs(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize(
+    ("name", "running", "turn"),
+    [
+        ("incremental", None, True),
+        ("incremental", "sync_all", False),
+        ("incremental", "sync_full", False),
+        ("incremental", "backfill_company", True),  # it waits for the one writer's place
+        ("nightly_sweep", "sync_all", True),
+        ("nightly_sweep", "sync_full", False),
+        ("monthly_close", "sync_full", False),
+    ],
+)
+def test_a_schedule_leaves_out_its_turn_while_as_much_is_read(
+    name: str, running: str | None, turn: bool, instance: dg.DagsterInstance
+) -> None:
     repository = defs.get_repository_def()
     with dg.build_schedule_context(instance=instance, repository_def=repository) as context:
-        assert automation.incremental.evaluate_tick(context).run_requests
-        instance.create_run_for_job(
-            defs.resolve_job_def("sync_all"), status=dg.DagsterRunStatus.STARTED
-        )
-        tick = automation.incremental.evaluate_tick(context)
-    assert not tick.run_requests
-    assert "under way" in (tick.skip_message or "")
+        if running:
+            job = defs.resolve_job_def(running)
+            instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        tick = repository.get_schedule_def(name).evaluate_tick(context)
+    assert bool(tick.run_requests) is turn
+    assert turn or "under way" in (tick.skip_message or "")
 
 
 def test_no_secret_in_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
+from dagster_project import checks
+from dagster_project.checks import FINDINGS
+from dagster_project.companies import new_companies
 from dagster_project.definitions import defs
 from dagster_project.resources import TupanaResource, told
 from tupana_etl import analysis, pipeline
@@ -44,15 +48,27 @@ def test_everything_twice_and_the_second_time_nothing_is_new(
     assert {e.materialization.asset_key.to_user_string() for e in events} == everything
     documents = metadata(first, "raw/documents")
     assert documents["dagster/row_count"] == count(account, "raw.documents") == documents["new"]
-    assert documents["complete"] is True
+    assert documents["complete_percent"] == 100
     assert documents["requests"]
+    assert documents["requests_saved"] == documents["seen"], "events come with the list"
     assert str(documents["preview"]).count("\n") == 6
-    assert metadata(first, "marts/receivables")["dagster/row_count"]
+    receivables = metadata(first, "marts/receivables")
+    assert receivables["dagster/row_count"]
+    assert "█" in str(receivables["chart"])
+    with analysis.connect(account) as con:
+        owed = con.execute("SELECT sum(open_balance_clp) FROM marts.receivables").fetchone()
+    assert receivables["open_balance_clp"] == float(*(owed or ()))
+    lineage: Any = receivables["dagster/column_lineage"]
+    named = {dep for deps in lineage.deps_by_column.values() for dep in deps}
+    assert dg.TableColumnDep(dg.AssetKey(["marts", "documents"]), "amount") in named
     assert count(account, "raw.syncs") == 1, "one reading feeds every stream"
 
     before = {name: count(account, f"history.{name}") for name in STREAMS}
-    second = run_all(instance)
-    assert second.success
+    with analysis.connect(account) as analyst:  # stays open meanwhile: nobody waits
+        second = run_all(instance)
+        assert second.success
+        assert analyst.execute("SELECT count(*) FROM raw.syncs").fetchone() == (1,)
+    assert count(account, "raw.syncs") == 2
     assert {name: count(account, f"history.{name}") for name in STREAMS} == before
     again = metadata(second, "raw/documents")
     assert (again["new"], again["changed"]) == (0, 0)
@@ -95,13 +111,16 @@ def test_a_check_alone_asks_only_for_its_own_stream(
     assert read == [("webhooks",)]
 
 
-def test_what_is_incomplete_fails_its_check_and_is_published(
+def test_a_refused_company_fails_its_checks_and_the_others_are_published(
     account: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert run_all(instance, "raw/master_entities").success
+    with pipeline.at_rest(account) as con:
+        ruts = [r for (r,) in con.execute("SELECT tax_id FROM raw.master_entities").fetchall()]
     get = Client.get
 
     async def refuse(self: Client, path: str, *args: Any, **options: Any) -> Any:
-        if path.startswith("/cessions"):
+        if options.get("company") == ruts[0]:
             raise CompanyRefused("No access to this company.", status=403)
         return await get(self, path, *args, **options)
 
@@ -109,13 +128,94 @@ def test_what_is_incomplete_fails_its_check_and_is_published(
         patched.setattr(Client, "get", refuse)
         result = run_all(instance)
     assert result.success
-    assert failed_checks(result) == {"raw/cessions complete"}
-    assert metadata(result, "raw/cessions")["complete"] is False
-    why = next(e for e in result.get_asset_check_evaluations() if not e.passed).description
-    assert "No access to this company" in (why or "")
+    by_company = {s.name for s in STREAMS.values() if "company" in s.slices}
+    assert failed_checks(result) == {
+        "raw/master_entities every_company_answers",
+        *(f"raw/{name} complete" for name in by_company),
+    }
+    why = {e.check_name: e for e in result.get_asset_check_evaluations() if not e.passed}
+    assert ruts[0] in (why["every_company_answers"].description or "")
+    assert "No access to this company" in (why["complete"].description or "")
+    assert 0 < float(str(metadata(result, "raw/cessions")["complete_percent"])) < 100
     with analysis.connect(account) as con:
-        assert con.execute("SELECT complete FROM raw.syncs").fetchall() == [(False,)]
-    assert failed_checks(run_all(instance, "raw/cessions")) == set(), "the next sync mends it"
+        assert con.execute("SELECT complete FROM raw.syncs ORDER BY ALL").fetchone() == (False,)
+        read = con.execute(
+            """SELECT DISTINCT tax_id FROM raw.documents
+            JOIN raw.master_entities USING (master_entity_id)"""
+        ).fetchall()
+    assert {rut for (rut,) in read} == set(ruts[1:])
+    assert failed_checks(run_all(instance)) == set(), "the next sync mends it"
+
+
+def test_a_dry_run_says_what_there_is_and_writes_nothing(
+    account: Settings, instance: dg.DagsterInstance
+) -> None:
+    result = run_all(instance, dry_run=True)
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    assert not list(account.home.rglob("*"))
+    told_of = [e for e in result.all_events if e.is_asset_observation]
+    asked = {s.name for s in STREAMS.values() if not s.is_child}
+    assert {e.asset_key.path[-1] for e in told_of if e.asset_key} == asked
+    announced = pipeline.preview(account, ["documents"])
+    read = pipeline.sync(account, ["documents"], marts=False).streams
+    assert {(a.entity, a.rows) for a in announced} == {(r.entity, r.seen) for r in read}
+
+
+def test_a_finding_fails_its_check_and_is_shown(
+    account: Settings, instance: dg.DagsterInstance
+) -> None:
+    assert failed_checks(run_all(instance)) == set()
+    with duckdb.connect(str(account.analytics)) as con:
+        for change in (
+            "UPDATE marts.book_reconciliation SET status = 'differs', total_difference = 7",
+            "UPDATE marts.source_freshness SET status = 'late'",
+            """INSERT INTO marts.data_quality (check_name, severity, message)
+            VALUES ('iva_off', 'warning', 'one'), ('some_rule', 'error', 'two')""",
+            "UPDATE marts.receivables_aging SET open_balance_clp = open_balance_clp + 1",
+            "UPDATE marts.payables_aging SET open_balance_clp = open_balance_clp - 1",
+        ):
+            con.execute(change)
+    selection = dg.AssetSelection.checks(checks.findings)
+    only = dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        resources=defs.resources,
+        jobs=[dg.define_asset_job("look", selection)],
+    )
+    result = only.resolve_job_def("look").execute_in_process(instance=instance)
+    assert failed_checks(result) == {f"{f.table.replace('.', '/')} {f.name}" for f in FINDINGS}
+    for evaluation in result.get_asset_check_evaluations():
+        assert evaluation.metadata["findings"].value
+        assert str(evaluation.metadata["first"].value).count("\n") >= 2
+        assert not evaluation.blocking
+
+
+def test_companies_are_partitions_and_one_of_them_is_read_whole(
+    account: Settings, instance: dg.DagsterInstance
+) -> None:
+    repository = defs.get_repository_def()
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=defs.resources
+    ) as context:
+        early = new_companies.evaluate_tick(context)
+        assert "Nothing is published yet" in (early.skip_message or "")
+        assert run_all(instance).success
+        (request,) = new_companies.evaluate_tick(context).dynamic_partitions_requests
+        instance.add_dynamic_partitions("company", list(request.partition_keys))
+        again = new_companies.evaluate_tick(context)
+    assert not again.dynamic_partitions_requests
+    ruts = sorted(r.entity for r in pipeline.preview(account, ["documents"]))
+    assert list(request.partition_keys) == ruts
+
+    job = defs.resolve_job_def("backfill_company")
+    result = job.execute_in_process(partition_key=ruts[0], instance=instance)
+    assert result.success
+    shown = str(metadata(result, "raw/book_summaries")["by_company"])
+    assert [rut for rut in ruts if rut in shown] == [ruts[0]]
+    months = {r.windows for r in pipeline.sync(account, ["book_summaries"], full=True).streams}
+    assert {metadata(result, "raw/book_summaries")["requests"]} == months, "all, due or not"
+    assert not instance.get_materialized_partitions(dg.AssetKey(["raw", "documents"]))
 
 
 def test_wrong_data_is_not_published(account: Settings, instance: dg.DagsterInstance) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from .world import BETA, CLIENT, World, balances, findings
@@ -118,3 +118,25 @@ def test_a_lean_row_gets_its_issuer_from_the_company() -> None:
     assert w.run().execute("SELECT issuer_rut, seller_rut FROM marts.documents").fetchall() == [
         ("76086428-5", "76086428-5")
     ]
+
+
+def test_how_recently_tupana_read_sii() -> None:
+    now = datetime(2026, 6, 30, 18, tzinfo=UTC)
+    w = World()
+    for kind, hours_ago, status in (
+        ("ISSUED_DOCS", 47, "failed"),  # it may fail once: the reading before still holds
+        ("PURCHASE_BOOK", 49, "completed"),
+        ("RECEIVED_DOCS", None, "in_progress"),
+        ("SALES_BOOK", 48, "completed"),
+    ):
+        last = None if hours_ago is None else now - timedelta(hours=hours_ago)
+        w.add("sync_status", master_entity_id="1", scrape_type=kind, sync_frequency_hours=24,
+              last_success_at=last, last_status=status)  # fmt: skip
+    con = w.run(only=("marts.source_freshness",), now=now)
+    found = con.execute("SELECT scrape_type, status FROM marts.source_freshness").fetchall()
+    assert dict(found) == {
+        "ISSUED_DOCS": "fresh",
+        "PURCHASE_BOOK": "late",
+        "RECEIVED_DOCS": "never_read",
+        "SALES_BOOK": "fresh",
+    }

@@ -108,7 +108,7 @@ async def extract(
     is how many rows a window without dates must find.
     """
     if isinstance(first, ApiError):
-        return commit(run, window, reason=_reason(window, first))
+        return commit(run, window, reason=_reason(window, first), status=first.status)
     large = first is None or (first.count or 0) > LARGE_ROWS
     async with run.large if large and window.stream.paged else nullcontext():
         return await _extract(run, window, first, undated)
@@ -141,7 +141,9 @@ async def _extract(run: Extraction, window: Window, first: Page | None, undated:
         except AuthError:
             raise
         except ApiError as error:
-            return commit(run, window, reason=_reason(window, error), requests=len(reading.calls))
+            asked = len(reading.calls)
+            reason = _reason(window, error)
+            return commit(run, window, reason=reason, requests=asked, status=error.status)
         finally:
             writer.abandon()
     return commit(run, window, reason=f"kept changing while it was read: {torn}")
@@ -163,10 +165,12 @@ def commit(
     reason: str | None = None,
     requests: int = 1,
     partial: bool = False,
+    status: int | None = None,
 ) -> Entry:
     """Appends the window to the manifest; complete when there is no reason against it.
 
     ``partial``: it holds some rows of the listing, and says nothing of the others.
+    ``status`` is the answer's that kept it from being read.
     """
     now = utcnow().isoformat()
     body: dict[str, Any] = {
@@ -184,6 +188,7 @@ def commit(
         "complete": reason is None,
         "partial": partial,
         "reason": reason,
+        "status": status,
         "details": [],
         "missing": [],
         "calls": [],

@@ -73,7 +73,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
     async with Client(settings) as client:
         visible = await companies(client)
         home.check_origin(settings, [c.rut for c in visible])
-        chosen = await _companies(order, client)
+        chosen = await chosen_companies(order, client)
         hidden = [] if _narrowed(order) else _hidden(known, visible)
         begun = begin(order, manifest)
         work = Extraction(
@@ -93,7 +93,8 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         return Taken(begun.run_id, entries, unknown, client.requests, [c.rut for c in hidden])
 
 
-async def _companies(order: Order, client: Client) -> list[Company]:
+async def chosen_companies(order: Order, client: Client) -> list[Company]:
+    """The companies an order is about. ConfigError when the key sees none."""
     wanted = (order.entity,) if order.entity else order.settings.entities
     chosen = await resolve(client, wanted)
     if not chosen:
