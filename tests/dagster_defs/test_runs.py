@@ -201,7 +201,7 @@ def test_companies_are_partitions_and_one_of_them_is_read_whole(
         early = new_companies.evaluate_tick(context)
         assert "Nothing is published yet" in (early.skip_message or "")
         assert run_all(instance).success
-        (request,) = new_companies.evaluate_tick(context).dynamic_partitions_requests
+        (request,) = new_companies.evaluate_tick(context).dynamic_partitions_requests or ()
         instance.add_dynamic_partitions("company", list(request.partition_keys))
         again = new_companies.evaluate_tick(context)
     assert not again.dynamic_partitions_requests
