@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
+from functools import lru_cache
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -149,6 +150,11 @@ def _nowhere(_: Request, __: Exception) -> Response:
     return web.as_json({"detail": "No encontrado."}, 404)
 
 
+@lru_cache(maxsize=1)
+def _http_date(seconds: int) -> bytes:
+    return format_datetime(clock.at(seconds), usegmt=True).encode()
+
+
 def _counted(inner: Starlette, api: ASGIApp, context: web.Context) -> ASGIApp:
     """Counts the API's requests, waits the latency, and names each answer.
 
@@ -166,8 +172,7 @@ def _counted(inner: Starlette, api: ASGIApp, context: web.Context) -> ASGIApp:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told = format_datetime(clock.at(clock.now(connection)), usegmt=True)
-                more = [(b"x-request-id", name), (b"date", told.encode())]
+                more = [(b"x-request-id", name), (b"date", _http_date(int(clock.now(connection))))]
                 known = {header for header, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],

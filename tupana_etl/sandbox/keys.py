@@ -7,6 +7,7 @@ import hmac
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ class Key:
     """Tells keys apart without showing them."""
 
 
+@cache
 def standing(own: str) -> dict[str, Key]:
     """The keys a server starts with: its own, one of production, one that only reads."""
     keys = {own: Key(), PRODUCTION_KEY: Key("production"), READER_KEY: Key(can_issue=False)}
