@@ -85,6 +85,8 @@ def _insert(connection: sqlite3.Connection, batch_id: str, intake: Intake, how: 
     for position, (asked, order) in enumerate(zip(intake.documents, intake.orders, strict=True)):
         document = drafts.made(connection, asked, first + position, clock.at(intake.now))
         document.is_sandbox = intake.is_sandbox
+        if order.without_json_param:
+            document.json_param = None
         if how.drafts_first:
             issue.leave(connection, document, "draft")
         steps = ">".join((PROCESSING, *order.steps, *order.afterwards))

@@ -67,10 +67,13 @@ def submit(
     holding = [w for w in faults if w.fault.kind != FORGET]
     for watched in holding:
         watched.hits += 1
+    given = orders.give([w.fault for w in holding], len(documents))
+    for order in given:
+        order.without_json_param |= not how.json_param_kept
     found = batches.Intake(
         documents,
         warnings,
-        orders.give([w.fault for w in holding], len(documents)),
+        given,
         submission.key.environment == "sandbox",
         used,
         now,

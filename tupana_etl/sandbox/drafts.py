@@ -41,9 +41,10 @@ def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: date
     day = date.fromisoformat(asked["date_issued"]) if asked.get("date_issued") else today
     # A world may stand on an earlier day than the request: nothing is received before issue.
     stored = _moment(max(today, min(day, dates.local_day(at))), at)
+    code = (asked.get("dte_type") or {}).get("code", "33")
     document = Document(
         document_id,
-        (asked.get("dte_type") or {}).get("code", "33"),
+        code,
         None,
         day,
         _party(connection, asked["document_issuer"]),
@@ -51,7 +52,7 @@ def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: date
         payment_method=header.get("payment_method") or "2",
         due_date=date.fromisoformat(header["due_date"]) if header.get("due_date") else None,
         retention_type=header.get("retention_type"),
-        vat_withheld=header.get("vat_withheld"),
+        vat_withheld=header.get("vat_withheld") if code in {"46", "61"} else None,
         received_at=stored,
         created_at=stored,
         updated_at=stored,
