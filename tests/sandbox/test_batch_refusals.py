@@ -11,7 +11,7 @@ import pytest
 from tupana_etl.sandbox.server import PRODUCTION_KEY, READER_KEY, World, running
 
 from .batches import invoice, issued, issuer, send
-from .helpers import TODAY, Row, client, companies, post, truth
+from .helpers import TODAY, Row, client, companies, get, post, truth
 
 Edit = Callable[[Row], object]
 ANNULS = "ANULA DOCUMENTO DE LA REFERENCIA"
@@ -102,7 +102,7 @@ def test_by_position_and_field(issuing: httpx.Client, edit: Edit, path: str) -> 
 
 
 def test_export_needs_currency_and_rate(issuing: httpx.Client) -> None:
-    abroad = {"dte_type": {"code": "110"}}
+    abroad: dict[str, Any] = {"dte_type": {"code": "110"}}
     for data in ({"currency_code": "999", "exchange_rate": "900"}, {"currency_code": "13"}):
         assert "export_data" in refused(issuing, invoice(issuing, export_data=data, **abroad))["0"]
 
@@ -232,8 +232,9 @@ def test_the_older_contract_knows_less(tmp_path: Any) -> None:
         assert answer.status_code == 202
         assert api.get(f"/documents/batch/{answer.json()['batch_id']}").status_code == 404
         mine = {"master_entity_id": companies(api)[0], "json_param__row_key": "a"}
-        unfiltered = api.get("/documents", params=mine).json()
-        assert unfiltered["count"] > 1, "the filter is not there, and nobody says so"
+        assert get(api, "/documents", **mine)["count"] > 1, (
+            "the filter is not there, and nobody says so"
+        )
         post(api, "/_admin/switches", batch_get=True, json_param_filter="on")
         assert api.get(f"/documents/batch/{answer.json()['batch_id']}").status_code == 200
-        assert api.get("/documents", params=mine).json()["count"] == 1
+        assert get(api, "/documents", **mine)["count"] == 1
