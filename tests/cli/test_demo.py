@@ -60,4 +60,5 @@ def test_the_sandbox_serves_until_it_is_stopped(tupana: Runner, wanted: signal.S
 def test_a_port_that_is_taken_and_a_folder_that_is_not_there(tupana: Runner) -> None:
     port = tupana.server.rpartition(":")[2].partition("/")[0]
     assert tupana.inside("sandbox", "--documents", "10", "--port", port).code == 2
+    assert tupana.inside("sandbox", "--faults", "nope").code == 2
     assert tupana.inside("sandbox", "--load", str(tupana.folder / "none")).code == 2

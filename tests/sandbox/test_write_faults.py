@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tupana_etl.sandbox import draws, kinds
+from tupana_etl.sandbox import draws, faults, kinds
 from tupana_etl.sandbox.faults import Fault
 
 from .batches import invoice, issued, play, polled, send
@@ -267,9 +267,20 @@ def test_a_byte_now_and_then(issuing: httpx.Client) -> None:
 
 
 def test_wrong_faults_are_refused(issuing: httpx.Client) -> None:
-    for argument in (None, "x:invalid", "0:", "a>>b"):
-        bad: dict[str, Any] = {"kind": "outcome", "argument": argument}
+    outcomes = [("outcome", a) for a in (None, "x:invalid", "0:", "a>>b")]
+    for kind, argument in (*outcomes, ("later", "soon"), ("status", "x")):
+        bad: dict[str, Any] = {"kind": kind, "argument": argument}
         assert issuing.post("/_admin/faults", json={"faults": [bad]}).status_code == 400
+
+
+def test_faults_in_a_word() -> None:
+    assert faults.written("429=3*5") == Fault("429", argument=3, times=5)
+    assert faults.written("429=mañana") == Fault("429", argument="mañana")
+    assert faults.written("lost") == Fault("lost", path="/documents/batch", method="POST")
+    assert faults.written("outcome=0:invalid").argument == "0:invalid"
+    for bad in ("nope", "lost*x", "lost*", "status=x", "outcome", "empty"):
+        with pytest.raises(ValueError, match=r"."):
+            faults.written(bad)
 
 
 def test_random_scripts_of_writing_repeat_and_end() -> None:

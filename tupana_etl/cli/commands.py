@@ -87,6 +87,12 @@ def _sandbox(p: argparse.ArgumentParser) -> None:
     p.add_argument("--contract", choices=("2026-04", "2026-08"), default="2026-08")
     p.add_argument("--list", choices=("lean", "rich"), default="rich", help="fields of list rows")
     p.add_argument("--latency", type=_whole, default=0, metavar="MS", help="before each answer")
+    p.add_argument(
+        "--faults",
+        nargs="+",
+        metavar="FAULT",
+        help="KIND[=ARGUMENT][*TIMES], or reading=SEED, writing=SEED",
+    )
     p.add_argument("--load", metavar="DIR", help="also serve the DTE XML files of a folder")
 
 
@@ -170,7 +176,9 @@ COMMANDS = (
         "serve the API on this machine, with an invented world",
         "tupana sandbox --port 8420 --documents 20000",
         _sandbox,
-        more="The world is kept in TUPANA_HOME/sandbox: a restart finds it as it was. "
-        "Ctrl-C ends it.",
+        more="It issues documents too, for nobody: the key it shows is a sandbox's. The world "
+        "is kept in TUPANA_HOME/sandbox: a restart finds it as it was. docs/sandbox.md lists "
+        "the other keys, the kinds of faults ('lost', '429=3*5', 'outcome=0:invalid', …) and "
+        "the switches that can be set while it runs. Ctrl-C ends it.",
     ),
 )

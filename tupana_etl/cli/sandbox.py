@@ -11,8 +11,9 @@ from pathlib import Path
 from tupana_etl import home, settings
 from tupana_etl.cli import output
 from tupana_etl.errors import ConfigError
-from tupana_etl.sandbox import server
-from tupana_etl.sandbox.server import DEMO_KEY, World
+from tupana_etl.sandbox import draws, faults, server
+from tupana_etl.sandbox.faults import Fault
+from tupana_etl.sandbox.server import DEMO_KEY, PRODUCTION_KEY, World
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
         latency_ms=args.latency,
         contract=args.contract,
         load=_folder(args.load) if args.load else None,
+        faults=_faults(args.faults or []),
     )
     # One file per world: a file that is there is served as it is, whatever was asked for.
     database = settings.load().home / "sandbox" / f"{_name(world)}.sqlite"
@@ -55,6 +57,21 @@ def _name(world: World) -> str:
     return f"{name}-load-{digest}"
 
 
+def _faults(wanted: list[str]) -> tuple[Fault, ...]:
+    found: list[Fault] = []
+    for text in wanted:
+        name, _, seed = text.partition("=")
+        try:
+            if name in {"reading", "writing"}:
+                number = int(seed)
+                found += draws.reading(number, []) if name == "reading" else draws.writing(number)
+            else:
+                found.append(faults.written(text))
+        except ValueError as wrong:
+            raise ConfigError(f"--faults {text!r}: {wrong}.") from None
+    return tuple(found)
+
+
 def _folder(text: str) -> Path:
     folder = Path(text).expanduser().absolute()
     if not folder.is_dir():
@@ -71,6 +88,7 @@ def _tell(url: str, database: Path) -> None:
     output.write(f"  export TUPANA_API_KEY={DEMO_KEY}")
     output.write("  tupana sync")
     output.write()
+    output.write(f"Or {PRODUCTION_KEY}, which issues with numbers as folios.")
     output.write("Use a home of its own (TUPANA_HOME): one home belongs to one account.")
     output.write("Ctrl-C ends it.")
     output.finish()

@@ -104,8 +104,8 @@ async def move_clock(request: Request) -> Response:
 
 
 async def script(request: Request) -> Response:
-    """POST {faults: [...]} or {seed, n=6, of=reading|writing}: replaces the script; an empty
-    list clears it."""
+    """POST {faults} or {seed, n=6, of=reading|writing}: replaces the script; an empty list
+    clears it."""
     body = await body_of(request)
     running: faults.Script = request.app.state.script
     if "seed" in body:

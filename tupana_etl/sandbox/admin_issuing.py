@@ -24,7 +24,7 @@ async def show_switches(request: Request) -> Response:
 
 
 async def set_switches(request: Request) -> Response:
-    """POST {switch: value, ...}: the named ones change, the others stay."""
+    """POST {switch=value, …}: the named ones change, the others stay."""
     body = await admin.body_of(request)
     try:
         found = switches.change(web.context(request).connection, body)

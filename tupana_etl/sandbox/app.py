@@ -53,14 +53,14 @@ _READS: dict[str, Endpoint] = {
     "/v1/sync-status": others.sync_status,
 }
 _WRITES: dict[str, Endpoint] = {"/v1/documents/batch": issuing.create}
-_ADMIN_READS: dict[str, Endpoint] = {
+ADMIN_READS: dict[str, Endpoint] = {
     "/truth/{table}": admin.show_truth,
     "/stats": admin.show_stats,
     "/faults": admin.show_script,
     "/issued": admin_issuing.show_issued,
     "/switches": admin_issuing.show_switches,
 }
-_ADMIN_WRITES: dict[str, Endpoint] = {
+ADMIN_WRITES: dict[str, Endpoint] = {
     "/pay": admin.pay,
     "/unpay": admin.unpay,
     "/claim": admin.claim,
@@ -96,10 +96,11 @@ def application(context: web.Context) -> ASGIApp:
 
 
 def _first_faults(context: web.Context) -> list[faults.Fault]:
-    if context.world.faults is None:
-        return []
+    wanted = context.world.faults
+    if not isinstance(wanted, int):
+        return list(wanted or ())
     own = [str(e.id) for e in population.own_companies(context.connection)]
-    return draws.reading(context.world.faults, own)
+    return draws.reading(wanted, own)
 
 
 def _routes() -> list[Route]:
@@ -110,9 +111,9 @@ def _routes() -> list[Route]:
         routes += _both(path, _keyed(endpoint), "POST")
     routes += _both("/v1/documents/{document_id:int}/files/{kind:str}", files.fetch, "GET")
     for prefix in _ADMIN_PREFIXES:
-        for path, endpoint in _ADMIN_READS.items():
+        for path, endpoint in ADMIN_READS.items():
             routes += _both(prefix + path, _keyed(_local(endpoint)), "GET")
-        for path, endpoint in _ADMIN_WRITES.items():
+        for path, endpoint in ADMIN_WRITES.items():
             routes += _both(prefix + path, _keyed(_local(endpoint)), "POST")
     return routes
 

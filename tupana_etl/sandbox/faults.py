@@ -20,18 +20,21 @@ class Fault:
     """
 
     kind: str
+    """One of those below."""
     path: str = ""
     """Beginning of the path without /v1; empty for every path."""
     company: str | int = ""
     """Id of the company that the request is about; empty for any."""
     skip: int = 0
+    """Matching requests that pass before it strikes."""
     times: int | None = 1
-    """None: until the script is replaced."""
+    """How often it strikes; null: until the script is replaced."""
     argument: str | int | None = None
+    """As the kind says."""
     method: str = ""
     """GET or POST; empty for both."""
     seconds: float | None = None
-    """How long from its first hit on it strikes, by the sandbox's clock; None: no end."""
+    """How long from its first hit on it strikes, by the sandbox's clock; null: no end."""
 
 
 @dataclass
@@ -68,6 +71,23 @@ class Script:
         return [{**asdict(w.fault), "seen": w.seen, "hits": w.hits} for w in self.watched]
 
 
+def written(text: str) -> Fault:
+    """A fault of ``KIND[=ARGUMENT][*TIMES]``. ValueError says what is wrong.
+
+    Kinds that readers are drawn for strike anything, the others POST /documents/batch.
+    """
+    what, star, times = text.partition("*")
+    kind, given, argument = what.partition("=")
+    if star and not (times.isascii() and times.isdigit()):
+        raise ValueError(f"{text!r}: {times!r} is not a number of times")
+    told: dict[str, Any] = {"kind": kind, "times": int(times or 1)}
+    if given:
+        told["argument"] = int(argument) if argument.lstrip("-").isdigit() else argument
+    if kind not in kinds.READING:
+        told |= {"path": "/documents/batch", "method": "POST"}
+    return parse([told])[0]
+
+
 def parse(faults: object) -> list[Fault]:
     """Faults of JSON. ValueError says what is wrong."""
     try:
@@ -79,6 +99,8 @@ def parse(faults: object) -> list[Fault]:
             raise ValueError(f"kind {fault.kind!r} is none of {', '.join(kinds.ALL)}")
         if fault.kind in kinds.OF_COMPANY and not fault.company:
             raise ValueError(f"{fault.kind} needs a company")
+        if fault.kind in kinds.OF_A_NUMBER and not isinstance(fault.argument, int | None):
+            raise ValueError(f"{fault.kind} needs a number, not {fault.argument!r}")
         if fault.kind == "outcome":
             kinds.outcome(fault.argument)
     return found

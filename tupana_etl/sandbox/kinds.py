@@ -69,6 +69,14 @@ ALL = {**READING, **UNDONE, **DONE, **ORDERS}
 OF_COMPANY = frozenset({"403_company", "hide_company", "empty"})
 """Need a company."""
 
+OF_A_NUMBER = frozenset(
+    {
+        *("slow", "status", "redirect", "reset_request", "done_status", "later"),
+        *("slow_loris", "skewed_date", "other_totals", "sii_reject"),
+    }
+)
+"""Their argument is a number or null."""
+
 
 def outcome(argument: object) -> tuple[int | None, tuple[str, ...]]:
     """Index (None for every document) and statuses. ValueError when it says neither."""

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from tupana_etl.sandbox.faults import Fault
+
 ZERO = Decimal(0)
 UNDATED = date.max
 """Issue date of a draft that has none: sorts first when newest come first, as nulls do
@@ -55,8 +57,9 @@ class World:
     contract: Literal["2026-04", "2026-08"] = "2026-08"
     deviations: frozenset[str] = frozenset()
     """Names of ``deviations.SWITCHES``."""
-    faults: int | None = None
-    """Seed of a random script of faults to start with; None is a server that works."""
+    faults: int | tuple[Fault, ...] | None = None
+    """Faults to start with, or the seed of a script for readers; None is a server that
+    works."""
 
 
 @dataclass(slots=True)
