@@ -162,6 +162,13 @@ def note(
     _record(ledger, (intent_id, ledger.now(), actor, state, state, reason), evidence or {})
 
 
+def replan(ledger: Ledger, intent_id: int, plan_id: int, source: str) -> None:
+    """The same content in a newer plan: nothing happened to the row itself."""
+    ledger.con.execute(
+        "UPDATE intents SET plan_id = ?, source = ? WHERE id = ?", [plan_id, source, intent_id]
+    )
+
+
 def next_generation(
     ledger: Ledger, old: Intent, *, approval_id: int, actor: str, reason: str
 ) -> int:

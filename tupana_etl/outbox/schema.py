@@ -173,6 +173,10 @@ CREATE TRIGGER nothing_is_sent_unapproved BEFORE UPDATE OF state ON intents
 WHEN NEW.state IN ('READY', 'BOUND', 'IN_FLIGHT') AND NEW.approval_id IS NULL
 BEGIN SELECT RAISE(ABORT, 'a row is sent only with an approval'); END;
 
+CREATE TRIGGER nothing_is_born_approved BEFORE INSERT ON intents
+WHEN NEW.state IN ('READY', 'BOUND', 'IN_FLIGHT') AND NEW.approval_id IS NULL
+BEGIN SELECT RAISE(ABORT, 'a row is sent only with an approval'); END;
+
 CREATE TRIGGER rows_stay BEFORE DELETE ON intents
 BEGIN SELECT RAISE(ABORT, 'no row leaves the ledger'); END;
 CREATE TRIGGER envelopes_stay BEFORE DELETE ON envelopes

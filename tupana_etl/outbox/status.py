@@ -1,0 +1,47 @@
+"""Where every row stands, and whether anything is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from tupana_etl.outbox import rows
+from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.rows import Intent
+from tupana_etl.outbox.states import RESTING, State
+
+NEXT: dict[State, str] = {
+    State.PLANNED: "tupana outbox approve PLAN_HASH --by NAME",
+    State.BLOCKED: "mend the source, then `tupana outbox plan`",
+    State.READY: "tupana outbox send",
+    State.BOUND: "tupana outbox send",
+    State.IN_FLIGHT: "tupana outbox send",
+    State.UNKNOWN: "tupana outbox send (it looks before it sends)",
+    State.ACCEPTED: "tupana outbox send",
+    State.STUCK: "tupana outbox send later; then ask Tu Pana with the batch id",
+    State.ISSUED: "tupana outbox send",
+    State.REJECTED: "mend the source and plan again, or acknowledge it",
+    State.QUARANTINED: "tupana outbox resolve",
+}
+"""What a person does about a row in each state that is not at rest."""
+
+
+def is_settled(intent: Intent) -> bool:
+    """Verified, given up, or seen and accepted by a person: nothing is left to do."""
+    return intent.state in RESTING or intent.acknowledged_by is not None
+
+
+def current(ledger: Ledger) -> list[Intent]:
+    """The newest generation of every row but those withdrawn, oldest first."""
+    return [i for i in rows.newest(ledger).values() if i.state != State.WITHDRAWN]
+
+
+def is_done(intents: Iterable[Intent]) -> bool:
+    """What decides the exit code of ``status``."""
+    return all(is_settled(intent) for intent in intents)
+
+
+def oldest_unknown(intents: Iterable[Intent]) -> datetime | None:
+    """Since when the oldest doubt stands; None when there is none."""
+    since = [i.updated_at for i in intents if i.state == State.UNKNOWN]
+    return datetime.fromisoformat(min(since)) if since else None
