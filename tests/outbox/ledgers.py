@@ -52,18 +52,25 @@ def put(ledger: Ledger, row_key: str, state: State = State.PLANNED, **values: An
             "needs_approval) VALUES (1, 'hash', 'test', 'issue', ?, 1, '0', '')",
             [ledger.now()],
         )
+        if state in (State.READY, State.BOUND, State.IN_FLIGHT):
+            row["approval_id"] = approval(ledger)
         return rows.insert(ledger, row | values, actor="planner", reason="planned")
+
+
+def approval(ledger: Ledger) -> int | None:
+    """Ana's, inside a transaction."""
+    return ledger.con.execute(
+        "INSERT INTO approvals (kind, plan_hash, by, at, note) VALUES "
+        "('plan', 'hash', 'Ana', ?, '')",
+        [ledger.now()],
+    ).lastrowid
 
 
 def ready(ledger: Ledger, *row_keys: str) -> list[rows.Intent]:
     """Rows that a person approved."""
     ids = [put(ledger, key) for key in row_keys]
     with ledger.transaction():
-        cursor = ledger.con.execute(
-            "INSERT INTO approvals (kind, plan_hash, by, at, note) VALUES "
-            "('plan', 'hash', 'Ana', ?, '')",
-            [ledger.now()],
-        )
+        approval_id = approval(ledger)
         for row_id in ids:
             rows.move(
                 ledger,
@@ -71,7 +78,7 @@ def ready(ledger: Ledger, *row_keys: str) -> list[rows.Intent]:
                 State.READY,
                 actor="Ana",
                 reason="approved",
-                approval_id=cursor.lastrowid,
+                approval_id=approval_id,
             )
     return [rows.get(ledger, row_id) for row_id in ids]
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+
+from tupana_etl.cli.command import Command, wait_option, whole
+from tupana_etl.cli.outbox_commands import OUTBOX
 
 NEVER_ISSUED = "Nothing is ever issued unless a person plans, approves and sends it."
 
 
-def _nothing(_: argparse.ArgumentParser) -> None:
-    """A command without options of its own."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """``name`` is also the module in this package whose ``run(args)`` does it."""
-
-    name: str
-    summary: str
-    example: str
-    add: Callable[[argparse.ArgumentParser], None] = _nothing
-    more: str = ""
-
-    @property
-    def paragraphs(self) -> list[str]:
-        first = f"{self.summary[:1].upper()}{self.summary[1:]}."
-        return [p for p in (first, self.more) if p]
-
-
 def _wait(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "--wait",
-        type=_seconds,
-        default=60.0,
-        metavar="S",
-        help="seconds to wait for another run of this home (60)",
-    )
+    wait_option(p, 60.0, "another run of this home")
 
 
 def _sync(p: argparse.ArgumentParser) -> None:
@@ -63,7 +38,7 @@ def _marts(p: argparse.ArgumentParser) -> None:
 def _query(p: argparse.ArgumentParser) -> None:
     p.add_argument("sql", metavar="SQL", help="one query; - reads it from stdin")
     p.add_argument(
-        "--limit", type=_whole, default=50, metavar="N", help="rows to show (50; --json: all)"
+        "--limit", type=whole, default=50, metavar="N", help="rows to show (50; --json: all)"
     )
 
 
@@ -81,12 +56,12 @@ def _files(p: argparse.ArgumentParser) -> None:
 
 
 def _sandbox(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--port", type=_whole, default=8420, help="8420; 0 takes a free one")
-    p.add_argument("--documents", type=_whole, default=1500, metavar="N", help="1500")
-    p.add_argument("--seed", type=_whole, default=7, help="another number, another world (7)")
+    p.add_argument("--port", type=whole, default=8420, help="8420; 0 takes a free one")
+    p.add_argument("--documents", type=whole, default=1500, metavar="N", help="1500")
+    p.add_argument("--seed", type=whole, default=7, help="another number, another world (7)")
     p.add_argument("--contract", choices=("2026-04", "2026-08"), default="2026-08")
     p.add_argument("--list", choices=("lean", "rich"), default="rich", help="fields of list rows")
-    p.add_argument("--latency", type=_whole, default=0, metavar="MS", help="before each answer")
+    p.add_argument("--latency", type=whole, default=0, metavar="MS", help="before each answer")
     p.add_argument(
         "--faults",
         nargs="+",
@@ -94,22 +69,6 @@ def _sandbox(p: argparse.ArgumentParser) -> None:
         help="KIND[=ARGUMENT][*TIMES], or reading=SEED, writing=SEED",
     )
     p.add_argument("--load", metavar="DIR", help="also serve the DTE XML files of a folder")
-
-
-def _whole(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 COMMANDS = (
@@ -165,6 +124,7 @@ COMMANDS = (
         more="They are kept in TUPANA_HOME/files. A document named by RUT, type and folio "
         "must have been synced before.",
     ),
+    OUTBOX,
     Command(
         "doctor",
         "what is wrong, and what to do about it",

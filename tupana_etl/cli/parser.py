@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Sequence
 from typing import NoReturn
 
+from tupana_etl.cli.command import Command
 from tupana_etl.cli.commands import COMMANDS, NEVER_ISSUED
 from tupana_etl.errors import ConfigError
 
@@ -29,9 +31,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="show the version")
     _common(parser, default=False)
     parser.set_defaults(module="overview", verbose=0)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for command in COMMANDS:
-        sub = commands.add_parser(
+    _commands(parser, COMMANDS, "command")
+    return parser
+
+
+def _commands(parser: argparse.ArgumentParser, commands: Sequence[Command], dest: str) -> None:
+    """The commands under a parser, each with its own parts under it."""
+    under = parser.add_subparsers(title="commands", metavar=dest.upper(), dest=dest)
+    for command in commands:
+        sub = under.add_parser(
             command.name,
             help=command.summary,
             description="\n\n".join(textwrap.fill(p, 78) for p in command.paragraphs),
@@ -39,10 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        sub.set_defaults(module=command.name)
+        if dest == "command":
+            sub.set_defaults(module=command.name)
         command.add(sub)
         _common(sub, default=argparse.SUPPRESS)
-    return parser
+        if command.parts:
+            _commands(sub, command.parts, "part")
 
 
 def _common(parser: argparse.ArgumentParser, *, default: object) -> None:

@@ -104,9 +104,7 @@ def _find(ledger: Ledger, given: str) -> tuple[int, str, str]:
     return int(plan_id), str(plan_hash), str(source)
 
 
-def _release(
-    ledger: Ledger, plan_id: int, plan_hash: str, *, kind: str, by: str, note: str
-) -> int:
+def _release(ledger: Ledger, plan_id: int, plan_hash: str, *, kind: str, by: str, note: str) -> int:
     found = ledger.con.execute(
         "SELECT id FROM intents WHERE plan_id = ? AND state = ? ORDER BY id",
         [plan_id, State.PLANNED],

@@ -84,9 +84,7 @@ COLUMNS: dict[str, Column] = {
             "Order of the lines; needed when a row key has several. Any whole numbers from 1.",
             of_line=True,
         ),
-        Column(
-            "item_name", "text", "What is sold.", of_line=True, limit=80, always=True
-        ),
+        Column("item_name", "text", "What is sold.", of_line=True, limit=80, always=True),
         Column("item_description", "text", "More about it.", of_line=True, limit=1000),
         Column("item_code", "text", "Your code for it.", of_line=True, limit=35),
         Column("unit", "text", "Unit of the quantity.", of_line=True, limit=4),
@@ -160,9 +158,7 @@ COLUMNS: dict[str, Column] = {
             "JSON object of the transport: `transport_type` (1 to 9) is needed; others as in the "
             "API's `TransportData`.",
         ),
-        Column(
-            "additional_info", "text", "Free text on the document.", limit=1000
-        ),
+        Column("additional_info", "text", "Free text on the document.", limit=1000),
         Column(
             "json_param",
             "object",

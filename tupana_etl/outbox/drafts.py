@@ -21,8 +21,14 @@ from tupana_etl.outbox.reasons import Problem, Unfit
 MAX_BYTES = 200_000
 """Of one document: sixty lines with all their texts fit."""
 
-HEADER = ("payment_method", "due_date", "purchase_transaction_type")
-HEADER += ("sale_transaction_type", "vat_withheld", "retention_type")
+HEADER = (
+    *("payment_method", "due_date", "purchase_transaction_type"),
+    *("sale_transaction_type", "vat_withheld", "retention_type"),
+)
+DETAIL = (
+    *("item_name", "item_description", "item_code", "unit", "quantity"),
+    *("unit_price", "gross_unit_price", "discount_percent"),
+)
 
 canonical = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
 
@@ -57,9 +63,7 @@ class Draft:
         return " ".join(p.sentence for p in self.problems[:3])
 
 
-def drafts(
-    rows: Sequence[tuple[str, Row]], tag: Callable[[str], str]
-) -> Iterator[Draft]:
+def drafts(rows: Sequence[tuple[str, Row]], tag: Callable[[str], str]) -> Iterator[Draft]:
     """One draft a row key, in the order in which the keys first stand.
 
     ``rows`` are (place, columns); ``tag`` gives what the API is told of a row key.
@@ -120,9 +124,7 @@ def _head(lines: list[tuple[str, Row]], problems: list[Problem]) -> Values:
     for column in COLUMNS.values():
         if column.of_line or column.name == "row_key":
             continue
-        given = [
-            row[column.name] for _, row in lines if not cells.is_empty(row.get(column.name))
-        ]
+        given = [row[column.name] for _, row in lines if not cells.is_empty(row.get(column.name))]
         if not given:
             continue
         if any(value != given[0] for value in given[1:]):
@@ -202,17 +204,11 @@ def _fitting(rule: TypeRule, head: Values, lines: list[Values]) -> Iterator[Prob
     prices = [{"unit_price", "gross_unit_price"} & set(line) for line in lines]
     if rule.priced_gross and (len(prices[0]) != 1 or any(p != prices[0] for p in prices)):
         yield Problem("missing", "Every line has a unit_price, or every line a gross_unit_price.")
-    if (
-        not rule.payment_default
-        and head.get("payment_method") == "2"
-        and "due_date" not in head
-    ):
+    if not rule.payment_default and head.get("payment_method") == "2" and "due_date" not in head:
         yield Problem("missing", "due_date is empty; a credit sale has one.")
 
 
-def _complete(
-    draft: Draft, rule: TypeRule, head: Values, lines: list[Values], tag: str
-) -> Draft:
+def _complete(draft: Draft, rule: TypeRule, head: Values, lines: list[Values], tag: str) -> Draft:
     """The document and its totals. Raises Unfit."""
     day: date = head["date_issued"]
     if rule.code in ("80", "90") and day.year < 2019:
@@ -239,9 +235,7 @@ def _complete(
         raise Unfit("too_large", f"The document has {len(payload)} bytes; {MAX_BYTES} fit.")
     rate = parts.exchange_rate(export)
     clp = (made.total * rate).quantize(Decimal(1), rounding="ROUND_HALF_UP")
-    return replace(
-        draft, currency=parts.currency(export), totals=made, clp=clp, payload=payload
-    )
+    return replace(draft, currency=parts.currency(export), totals=made, clp=clp, payload=payload)
 
 
 def _explicit(rule: TypeRule, head: Values, refs: list[references.Reference]) -> Values:
@@ -303,9 +297,7 @@ def _totals(
     )
 
 
-def _check_totals(
-    rule: TypeRule, head: Values, made: amounts.Totals, lines: list[Values]
-) -> None:
+def _check_totals(rule: TypeRule, head: Values, made: amounts.Totals, lines: list[Values]) -> None:
     if max(made.net, made.exempt, made.total) > cells.EXACT_JSON:
         raise Unfit("overflow", f"The total {made.total} is beyond what JSON keeps exactly.")
     if not made.total and not rule.may_total_zero:
@@ -342,9 +334,7 @@ def _body(
 
 
 def _detail(rule: TypeRule, line: Values) -> Values:
-    sent = ("item_name", "item_description", "item_code", "unit", "quantity")
-    sent += ("unit_price", "gross_unit_price", "discount_percent")
-    detail = {name: line[name] for name in sent if name in line}
+    detail = {name: line[name] for name in DETAIL if name in line}
     if rule.mixes_exempt and line.get("is_exempt"):
         detail["is_exempt"] = True
     return detail

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from tupana_etl.outbox import rows
 from tupana_etl.outbox.drafts import Draft, drafts
@@ -205,9 +206,7 @@ def _take_over(
         )
 
 
-def _write(
-    ledger: Ledger, row: PlanRow, known: Intent | None, plan_id: int, source: str
-) -> None:
+def _write(ledger: Ledger, row: PlanRow, known: Intent | None, plan_id: int, source: str) -> None:
     if not row.draft.row_key or row.state == CONFLICT:
         return
     content = _content(row, plan_id, source)
@@ -232,14 +231,14 @@ def _write(
             approval_id=None,
             **content,
         )
-    elif (known.payload_sha256, known.reason) != (row.draft.sha256, row.reason):
+    elif known.payload_sha256 != row.draft.sha256 or row.reason not in ("", known.reason):
         reason = row.reason or "planned again with another content"
-        rows.note(ledger, known.id, actor="planner", reason=reason, **content)
+        rows.note(ledger, known.id, actor="planner", reason=reason, restate=True, **content)
     elif (known.plan_id, known.source) != (plan_id, source):
         rows.replan(ledger, known.id, plan_id, source)
 
 
-def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, object]:
+def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
     draft, made = row.draft, row.draft.totals
     return {
         "source": source,
@@ -257,5 +256,4 @@ def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, object]:
         "payload": draft.payload,
         "payload_sha256": draft.sha256,
         "reason_code": row.reason_code,
-        "reason": row.reason,
     }

@@ -50,9 +50,9 @@ def _one(rule: TypeRule, item: Any) -> Reference:
             f"A reference has no field {', '.join(unknown)}; it has "
             f"{', '.join(sorted(REFERENCE_FIELDS))}.",
         )
-    needed = REFERENCE_FIELDS if rule.references == "needed" else REFERENCE_FIELDS - {
-        "reference_reason"
-    }
+    needed = (
+        REFERENCE_FIELDS if rule.references == "needed" else REFERENCE_FIELDS - {"reference_reason"}
+    )
     empty = sorted(name for name in needed if cells.is_empty(item.get(name)))
     if empty:
         hint = (

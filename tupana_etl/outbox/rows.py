@@ -18,7 +18,7 @@ from tupana_etl.outbox.states import DEAD, IllegalMove, State, check_move
 
 SETTABLE = frozenset(
     {
-        *("reason_code", "reason", "approval_id", "envelope_id", "position", "plan_id", "source"),
+        *("reason_code", "approval_id", "envelope_id", "position", "plan_id", "source"),
         *("document_id", "folio", "sii_state", "flags", "ever_ambiguous"),
         *("issued_net", "issued_exempt", "issued_iva", "issued_total"),
         *("entity", "dte_type", "receiver_rut", "date_issued", "currency"),
@@ -65,6 +65,7 @@ class Intent:
     state: State
     reason_code: str
     reason: str
+    """Why it is where it is: the last move's."""
     ever_ambiguous: bool
     approval_id: int | None
     envelope_id: int | None
@@ -110,7 +111,8 @@ def insert(ledger: Ledger, values: Mapping[str, Any], *, actor: str, reason: str
     Raises sqlite3.IntegrityError when another generation of the row key is alive.
     """
     now = ledger.now()
-    row = {k: _written(v) for k, v in values.items()} | {"created_at": now, "updated_at": now}
+    row = {k: _written(v) for k, v in values.items()} | {"reason": reason}
+    row |= {"created_at": now, "updated_at": now}
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     cursor = ledger.con.execute(
         f"INSERT INTO intents ({names}) VALUES ({marks})", list(row.values())
@@ -133,6 +135,7 @@ def move(
 ) -> None:
     """Moves a row, if the table of moves allows it, and writes down who, why and on what
     evidence. ``columns`` are set with it (see ``SETTABLE``); evidence holds no personal data.
+    The reason is shown with the row until it moves again.
 
     Raises IllegalMove, and nothing is written.
     """
@@ -141,7 +144,7 @@ def move(
         raise IllegalMove(f"The ledger has no row {intent_id}.")
     before = State(found[0])
     check_move(before, to, by_person=by_person)
-    _update(ledger, intent_id, {"state": to, **columns})
+    _update(ledger, intent_id, {**columns, "state": to, "reason": reason})
     _record(ledger, (intent_id, ledger.now(), actor, before, str(to), reason), evidence or {})
 
 
@@ -152,12 +155,16 @@ def note(
     actor: str,
     reason: str,
     evidence: Mapping[str, Any] | None = None,
+    restate: bool = False,
     **columns: Any,
 ) -> None:
-    """Records something that does not change the state: a look-up, SII's verdict, a flag."""
+    """Records something that does not change the state: a look-up, SII's verdict, a flag.
+
+    With ``restate`` the reason takes the place of the one shown with the row.
+    """
     found = ledger.con.execute("SELECT state FROM intents WHERE id = ?", [intent_id]).fetchone()
-    if columns:
-        _update(ledger, intent_id, columns)
+    if columns or restate:
+        _update(ledger, intent_id, {**columns, **({"reason": reason} if restate else {})})
     state = str(found[0])
     _record(ledger, (intent_id, ledger.now(), actor, state, state, reason), evidence or {})
 
@@ -189,7 +196,7 @@ def acknowledge(ledger: Ledger, intent_id: int, *, by: str, reason: str) -> None
 
 
 def _update(ledger: Ledger, intent_id: int, columns: Mapping[str, Any]) -> None:
-    unknown = set(columns) - SETTABLE - {"state"}
+    unknown = set(columns) - SETTABLE - {"state", "reason"}
     if unknown:
         raise IllegalMove(f"A move may not set {', '.join(sorted(unknown))}.")
     given = {k: _written(v) for k, v in columns.items()} | {"updated_at": ledger.now()}

@@ -8,6 +8,7 @@ from datetime import datetime
 from tupana_etl.outbox import rows
 from tupana_etl.outbox.ledger import Ledger
 from tupana_etl.outbox.rows import Intent
+from tupana_etl.outbox.run import is_incident
 from tupana_etl.outbox.states import RESTING, State
 
 NEXT: dict[State, str] = {
@@ -28,7 +29,9 @@ NEXT: dict[State, str] = {
 
 def is_settled(intent: Intent) -> bool:
     """Verified, given up, or seen and accepted by a person: nothing is left to do."""
-    return intent.state in RESTING or intent.acknowledged_by is not None
+    if intent.acknowledged_by is not None:
+        return True
+    return intent.state in RESTING and not is_incident(intent)
 
 
 def current(ledger: Ledger) -> list[Intent]:

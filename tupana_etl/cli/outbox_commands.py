@@ -1,0 +1,99 @@
+"""The commands under ``tupana outbox``: what each is for, its options."""
+
+from __future__ import annotations
+
+import argparse
+
+from tupana_etl.cli.command import Command, whole
+
+
+def _plan(p: argparse.ArgumentParser) -> None:
+    p.add_argument("what", nargs="?", choices=("documents",), default="documents")
+    p.add_argument(
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="CSV, Parquet or .sql file, table or SELECT (default: sql/outbox/)",
+    )
+    p.add_argument("--show", metavar="ROW_KEY", help="the exact body of one row")
+    p.add_argument("--all", action="store_true", help="list every row, not the first 20")
+    p.add_argument(
+        "--max-documents",
+        type=whole,
+        default=200,
+        metavar="N",
+        help="more than this needs approval even in a sandbox (200)",
+    )
+    p.add_argument(
+        "--max-clp",
+        type=whole,
+        default=100_000_000,
+        metavar="PESOS",
+        help="likewise for the sum of all totals (100000000)",
+    )
+
+
+def _approve(p: argparse.ArgumentParser) -> None:
+    p.add_argument("plan_hash", metavar="PLAN_HASH", help="as `plan` shows it; 8 characters do")
+    p.add_argument("--by", required=True, metavar="NAME", help="who approves; it is kept")
+    p.add_argument("--note", default="", metavar="TEXT", help="why, for whoever asks later")
+
+
+def _status(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--all", action="store_true", help="list rows with nothing left to do too")
+
+
+def _history(p: argparse.ArgumentParser) -> None:
+    p.add_argument("row_key", metavar="ROW_KEY")
+
+
+def _backup(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", metavar="DIR", help="default: backups/ in the home, by date")
+
+
+OUTBOX = Command(
+    "outbox",
+    "issue documents from rows: plan, approve, send, follow",
+    "tupana outbox plan --from invoices.csv\ntupana outbox status",
+    more="At most one document is issued for a row key, whatever fails. "
+    "docs/outbox.md says which columns a row has.",
+    parts=(
+        Command(
+            "plan",
+            "what would be issued and what is blocked; asks nobody, sends nothing",
+            "tupana outbox plan --from invoices.csv --show billing:ACME:2026-11",
+            _plan,
+            more="A new plan takes the place of the last one of its source. Exit code 1 when "
+            "a row is blocked or changed after it was issued.",
+        ),
+        Command(
+            "approve",
+            "let exactly what was planned be sent",
+            "tupana outbox approve 4f2a91c07be35d18 --by 'Ana Rojas'",
+            _approve,
+            more="Always needed, except in a sandbox that is proven and for a plan under its "
+            "caps. A plan that a newer one took the place of is refused.",
+        ),
+        Command(
+            "status",
+            "where every row stands",
+            "tupana outbox status",
+            _status,
+            more="Exit code 0 only when every row is verified, given up or acknowledged.",
+        ),
+        Command(
+            "history",
+            "all that happened to one row: when, who, why, on what evidence",
+            "tupana outbox history billing:ACME:2026-11",
+            _history,
+        ),
+        Command(
+            "backup",
+            "copy the ledger and its pepper, whole, while they are in use",
+            "tupana outbox backup --out /mnt/safe/ledger",
+            _backup,
+            more="Keep it as safe as the invoices themselves. Copying the file by hand while "
+            "it is open can give half of it.",
+        ),
+    ),
+)
