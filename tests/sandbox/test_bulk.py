@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.sandbox import bulk, store
+from tupana_etl.sandbox import bulk, schema
 from tupana_etl.sandbox.server import World, running
 
 from .helpers import TODAY, client, companies, every_document, get, post, read_all, truth
@@ -104,7 +104,7 @@ def test_pages_in_any_order_are_the_same_list(api: httpx.Client) -> None:
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "world.sqlite"
     with sqlite3.connect(database) as connection:
-        connection.execute(f"PRAGMA user_version = {store.VERSION - 1}")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
         connection.execute("CREATE TABLE meta (name TEXT)")
     with pytest.raises(ConfigError, match="another version"), running(database, WORLD):
         pytest.fail("it started")

@@ -6,20 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import clock, digest, draws, faults, population, store, truth, web
-from tupana_etl.sandbox.model import (
-    ACKNOWLEDGE_CODES,
-    CLAIM_CODES,
-    EVENT_NAMES,
-    Document,
-    Event,
-)
+from tupana_etl.sandbox import clock, digest, draws, faults, population, register, store, truth, web
+from tupana_etl.sandbox.model import ACKNOWLEDGE_CODES, CLAIM_CODES, EVENT_NAMES, Document
 
 MOST_ADDED = 10_000
 """Documents that one call adds: all of them are in memory at once."""
@@ -211,9 +205,4 @@ def _register(document: Document, code: str, allowed: frozenset[str]) -> None:
         raise web.Refusal(400, {"error": f"event_code must be one of {sorted(allowed)}."})
     if not document.has_trace or document.received_at is None:
         raise web.Refusal(400, {"error": "SII's claim register does not know the document."})
-    # One second after whatever happened last: two events never share a moment.
-    last = max([document.received_at, *(e.at for e in document.events)])
-    at = last + timedelta(seconds=1)
-    body, digit = document.receiver.rut.split("-")
-    document.events.append(Event(code, at, body, digit))
-    document.updated_at = max(document.updated_at, at) + timedelta(seconds=1)
+    register.add(document, code)

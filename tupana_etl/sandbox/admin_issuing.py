@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tupana_etl.sandbox import admin, clock, issue, keys, oracle, store, switches, web
+
+_MADE = ("batch", "batch_document", "idempotency", "postponed", "entry", "folio", "issued")
+"""Tables that are empty until something is issued or registered."""
 
 
 async def show_issued(request: Request) -> Response:
@@ -16,6 +20,11 @@ async def show_issued(request: Request) -> Response:
     if not after.isascii() or not after.isdigit():
         raise web.Refusal(400, {"error": "after must be the id of a document."})
     return web.as_json(oracle.issued(web.context(request).connection, int(after)))
+
+
+async def show_entries(request: Request) -> Response:
+    """GET: payments and legal events that were really registered, whatever the API answered."""
+    return web.as_json(oracle.entries(web.context(request).connection))
 
 
 async def show_switches(request: Request) -> Response:
@@ -71,9 +80,8 @@ async def reject(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    """POST {}: nothing was ever issued; switches, keys, faults and the clock's lead are gone.
-
-    Documents of the world that an issued credit note marked keep the mark.
+    """POST {}: nothing was ever issued or paid here; switches, keys, faults and the clock's
+    lead are gone. Documents of the world keep marks of credit notes and legal events.
     """
     connection = web.context(request).connection
     with connection:
@@ -81,10 +89,24 @@ async def reset(request: Request) -> Response:
         made = connection.execute(
             "SELECT document_id FROM batch_document UNION SELECT document_id FROM issued"
         ).fetchall()
+        _unpay(connection)
         for (document_id,) in made:
             store.delete_document(connection, document_id)
-        for table in ("batch", "batch_document", "idempotency", "postponed", "folio", "issued"):
+        for table in _MADE:
             connection.execute(f"DELETE FROM {table}")
         connection.execute("DELETE FROM meta WHERE name IN ('switches', 'keys', 'ahead')")
     request.app.state.script.replace([])
     return web.as_json({"documents": len(made)})
+
+
+def _unpay(connection: sqlite3.Connection) -> None:
+    """What was paid or unpaid here is again as it was before."""
+    first = connection.execute(
+        "SELECT document_id, was_paid FROM entry WHERE number IN "
+        "(SELECT min(number) FROM entry GROUP BY document_id)"
+    ).fetchall()
+    for row in first:
+        document = store.read_document(connection, row["document_id"])
+        if document is not None:
+            document.is_paid = bool(row["was_paid"])
+            store.replace_document(connection, document)

@@ -29,6 +29,7 @@ from tupana_etl.sandbox import (
     others,
     population,
     shape,
+    state_events,
     web,
     wire,
 )
@@ -52,12 +53,16 @@ _READS: dict[str, Endpoint] = {
     "/v1/book-summaries": others.book_summaries,
     "/v1/sync-status": others.sync_status,
 }
-_WRITES: dict[str, Endpoint] = {"/v1/documents/batch": issuing.create}
+_WRITES: dict[str, Endpoint] = {
+    "/v1/documents/batch": issuing.create,
+    "/v1/documents/{document_id:int}/states": state_events.create,
+}
 ADMIN_READS: dict[str, Endpoint] = {
     "/truth/{table}": admin.show_truth,
     "/stats": admin.show_stats,
     "/faults": admin.show_script,
     "/issued": admin_issuing.show_issued,
+    "/entries": admin_issuing.show_entries,
     "/switches": admin_issuing.show_switches,
 }
 ADMIN_WRITES: dict[str, Endpoint] = {

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tupana_etl.domain import DTE_TYPES
-from tupana_etl.sandbox import store
+from tupana_etl.sandbox import schema, store
 from tupana_etl.sandbox.fates import FIRST_CESSION
 from tupana_etl.sandbox.model import Content, World
 from tupana_etl.sandbox.world import FIRST_DOCUMENT, generate
@@ -103,7 +103,7 @@ def _copy(connection: sqlite3.Connection, documents: int, copies: int) -> None:
         INSERT INTO json_param
           SELECT l.key, l.value, d.id, l.searchable_at
           FROM labelled l CROSS JOIN k JOIN document d ON d.id = l.document_id + k.n;
-        {store.INDEXES}""")
+        {schema.INDEXES}""")
 
 
 def _spare(connection: sqlite3.Connection, documents: int, copies: int) -> int:

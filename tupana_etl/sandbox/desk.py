@@ -12,11 +12,22 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-from tupana_etl.sandbox import batches, clock, drafts, idempotency, intake, orders, switches, web
+from tupana_etl.sandbox import (
+    batches,
+    clock,
+    drafts,
+    idempotency,
+    intake,
+    orders,
+    state_events,
+    switches,
+    web,
+)
 from tupana_etl.sandbox.faults import Watched
 from tupana_etl.sandbox.keys import Key
 from tupana_etl.sandbox.switches import Switches
 
+BATCH = "/documents/batch"
 FORGET = "forget_key"
 REUSED = {
     "error": "Idempotency-Key ya fue usada con otro contenido.",
@@ -81,14 +92,14 @@ def submit(
     return Receipt(batches.accept(ctx.connection, found), is_replay=False)
 
 
-def postpone(ctx: web.Context, submission: Submission, seconds: float) -> None:
-    """Acts on a submission only so much later, by the clock."""
+def postpone(ctx: web.Context, path: str, submission: Submission, seconds: float) -> None:
+    """Acts on what was sent to a path only so much later, by the clock."""
     due = clock.now(ctx.connection) + seconds
     headers = (submission.idempotency_key, submission.defaults)
     key = msgspec.json.encode(asdict(submission.key)).decode()
     ctx.connection.execute(
-        "INSERT INTO postponed (due, body, idempotency_key, defaults, key) VALUES (?, ?, ?, ?, ?)",
-        (due, submission.body, *headers, key),
+        "INSERT INTO postponed VALUES (?, ?, ?, ?, ?, ?)",
+        (due, path, submission.body, *headers, key),
     )
 
 
@@ -100,7 +111,12 @@ def catch_up(ctx: web.Context) -> None:
         submission = Submission(row["body"], row["idempotency_key"], bool(row["defaults"]), key)
         ctx.connection.execute("DELETE FROM postponed WHERE rowid = ?", (row["number"],))
         try:
-            submit(ctx, submission, (), row["due"])
+            if row["path"] == BATCH:
+                submit(ctx, submission, (), row["due"])
+            else:
+                document_id = int(row["path"].split("/")[2])
+                asked = state_events.Registration(document_id, row["body"], key)
+                state_events.do(ctx, asked, row["due"])
         except web.Refusal:
             continue  # nobody is there to be told
     batches.proceed(ctx.connection)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import clock, files, paging, render, store, switches, web
+from tupana_etl.sandbox import clock, files, paging, render, state_events, store, switches, web
 from tupana_etl.sandbox.deviations import SANDBOX
 from tupana_etl.sandbox.model import UNDATED
 
@@ -98,6 +98,9 @@ async def states(request: Request) -> Response:
         {**event, "rejected_by_user": None, "accepted_by_user": None}
         for event in render.events(document)
     ]
+    if switches.of(connection).payments_in_states:
+        events += state_events.entries(connection, row["id"])
+        events.sort(key=lambda e: datetime.fromisoformat(e["event_date"]), reverse=True)
     return web.as_json(
         {
             "success": True,

@@ -40,7 +40,7 @@ def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: date
     today = store.today(connection)
     day = date.fromisoformat(asked["date_issued"]) if asked.get("date_issued") else today
     # A world may stand on an earlier day than the request: nothing is received before issue.
-    stored = _moment(max(today, min(day, dates.local_day(at))), at)
+    stored = moment(max(today, min(day, dates.local_day(at))), at)
     code = (asked.get("dte_type") or {}).get("code", "33")
     document = Document(
         document_id,
@@ -64,7 +64,8 @@ def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: date
     return document
 
 
-def _moment(day: date, at: datetime) -> datetime:
+def moment(day: date, at: datetime) -> datetime:
+    """That time of Santiago's day, on another day."""
     wall = at.astimezone(domain.SANTIAGO).timetz()
     return datetime.combine(day, wall.replace(tzinfo=domain.SANTIAGO)).astimezone(UTC)
 

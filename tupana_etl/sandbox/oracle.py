@@ -45,6 +45,17 @@ def issued(connection: sqlite3.Connection, after: int = 0) -> dict[str, Any]:
     }
 
 
+def entries(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Events registered by POST, in order, and how many of each document and code."""
+    rows = connection.execute("SELECT * FROM entry ORDER BY number").fetchall()
+    counts = Counter(f"{r['document_id']}/{r['event_code']}" for r in rows)
+    told = [
+        {**{n: r[n] for n in ("document_id", "event_code")}, "at": clock.zulu(r["at"])}
+        for r in rows
+    ]
+    return {"entries": told, "counts": dict(counts)}
+
+
 def _row(r: sqlite3.Row) -> dict[str, Any]:
     asked = drafts.read(r["asked"])
     same = (

@@ -38,13 +38,18 @@ def bodies(document: Document, today: date) -> Bodies:
     """The JSON fragments of a document as seen on a day (the calendar moves some fields)."""
     trace = _trace(document, today) if document.has_trace else None
     return Bodies(
-        fragment(_lean(document))[1:],
+        lean(document),
         fragment({"has_trace": document.has_trace, "latest_trace_info": _summary(trace)}),
         fragment(_rest(document)),
         fragment({"trace_update_log": _update_log(document, today)}),
         fragment({"traces": [] if trace is None else [trace]}),
         fragment({"book_metadata": books.metadata(document)}),
     )
+
+
+def lean(document: Document) -> str:
+    """The seven fields every contract lists, as the inside of a JSON object."""
+    return fragment(_lean(document))[1:]
 
 
 def fragment(values: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tupana_etl.sandbox import answers, clock, damage, desk, issuing, pages, web, wire
+from tupana_etl.sandbox import answers, clock, damage, desk, pages, web, wire
 from tupana_etl.sandbox.answers import Answer
 from tupana_etl.sandbox.faults import Fault
 from tupana_etl.sandbox.shape import path_of
@@ -68,14 +68,17 @@ async def _hang(_: Fault, call: Call) -> None:
 
 
 async def _later(fault: Fault, call: Call) -> None:
-    """A batch is postponed; anything else is simply not done."""
-    is_batch = path_of(call.scope) == "/documents/batch" and call.scope["method"] == "POST"
-    if is_batch:
-        request = Request(call.scope, call.receive)
-        submission = await issuing.submitted(request, call.context)
-        desk.postpone(call.context, submission, float(fault.argument or 60))
-    else:
+    """A batch or an event is postponed; anything else is simply not done."""
+    request, path = Request(call.scope, call.receive), path_of(call.scope)
+    key = web.find_key(request, call.context)
+    is_event = path.startswith("/documents/") and path.endswith("/states")
+    if key is None or request.method != "POST" or not (path == desk.BATCH or is_event):
         await wire.drain(call.receive)
+    else:
+        asked = request.headers.get("idempotency-key")
+        defaults = request.headers.get("x-use-defaults", "").lower() == "true"
+        submission = desk.Submission(await request.body(), asked, defaults, key)
+        desk.postpone(call.context, path, submission, float(fault.argument or 60))
     await wire.close(call.scope, call.receive)
 
 

@@ -57,6 +57,11 @@ class Switches:
     """From issuing until the json_param filter finds a document, by the sandbox's clock."""
     list_seconds: float = 0.0
     """From issuing until lists show a document, by the sandbox's clock."""
+    repeated_payment: Literal["again", "refused", "unchanged"] = "again"
+    """A PAID of what is paid: booked a second time, a 400, or 200 with event_registered
+    false."""
+    payments_in_states: bool = False
+    """Whether PAID and UNPAID are in GET /documents/{id}/states."""
     unknown_fields: Literal["strict", "warn", "ignore"] | None = None
     """422, an entry of ``warnings``, or nothing. null: strict since 2026-08 (DOCS-NEW),
     ignored before."""

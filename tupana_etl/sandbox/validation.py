@@ -14,12 +14,11 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tupana_etl import domain
+from tupana_etl.sandbox import fields
 
 Node = dict[str, Any]
 Unknown = Literal["strict", "warn", "ignore"]
 
-TYPES = frozenset({"33", "34", "39", "41", "46", "52", "61", "80", "90", "110"})
-_SINCE_JULY = frozenset({"41"})
 _GROSS = frozenset({"39", "41"})
 _HONORARIOS = frozenset({"80", "90"})
 _RETENTIONS = frozenset({"RETRECEPTOR", "RETCONTRIBUYENTE"})
@@ -31,58 +30,6 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,4})?")
 _REQUIRED, _NO_CHOICE = "Este campo es requerido.", '"{}" no es una elección válida.'
 _NO_TEXT, _NO_NUMBER = "No es una cadena válida.", "Se requiere un número válido."
 _NO_DATE = "Fecha con formato erróneo. Use YYYY-MM-DD."
-
-_LINE = frozenset(
-    {
-        *("item_name", "item_description", "quantity", "unit_price", "gross_unit_price"),
-        *("unit", "item_code", "item_type_code", "discount_percent", "other_tax", "is_exempt"),
-    }
-)
-_KNOWN: dict[str, frozenset[str]] = {
-    "": frozenset(
-        {
-            *("date_issued", "folio", "dte_type", "document_issuer", "document_receiver"),
-            *("details", "header", "references", "json_param", "export_data"),
-            *("transport_data", "additional_info"),
-        }
-    ),
-    "dte_type": frozenset({"code"}),
-    "document_issuer": frozenset(
-        {
-            *("rut", "business_name", "phone_number", "email", "business_activity"),
-            *("activity_code", "sii_branch_code", "address", "district", "city"),
-        }
-    ),
-    "document_receiver": frozenset(
-        {
-            *("rut", "business_name", "contact", "business_activity", "address"),
-            *("district", "city"),
-        }
-    ),
-    "header": frozenset(
-        {
-            *("purchase_transaction_type", "sale_transaction_type", "payment_method"),
-            *("due_date", "vat_withheld", "retention_type", "purchase_type"),
-        }
-    ),
-    "export_data": frozenset(
-        {
-            *("tax_id_receptor", "destination_country_code", "currency_code", "exchange_rate"),
-            *("departure_port_code", "arrival_port_code", "departure_port_name"),
-            *("arrival_port_name", "total_packages", "sale_mode_code", "export_type"),
-        }
-    ),
-    "transport_data": frozenset(
-        {
-            *("transport_type", "transport_rut", "transport_plate", "driver_rut"),
-            *("driver_name", "timber_enabled", "comuna_rol", "manzana_rol", "predio_rol"),
-            *("geo_ref_system", "latitude", "longitude", "conaf_plan_code"),
-        }
-    ),
-}
-_REFERENCE = frozenset({"reference_folio", "reference_date", "reference_reason", "dte_type_code"})
-_NEWER = {"": {"additional_info"}, "details": {"gross_unit_price", "is_exempt"}}
-"""Fields that the contract of 2026-04 does not know."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +97,7 @@ def _type(found: Found, asked: Node) -> str:
     if found.rules.defaults and asked.get("dte_type") is None:
         return "33"
     kind = _part(found, asked, "dte_type", required=True)
-    known = TYPES if found.rules.contract != "2026-04" else TYPES - _SINCE_JULY
+    known = fields.types(found.rules.contract)
     if kind is None:
         return ""
     return _choice(found, kind, "dte_type.code", known, required=True) or ""
@@ -167,7 +114,7 @@ def _party(found: Found, asked: Node, name: str) -> None:
         found.doubt(f"{name}.rut", "invalid_rut", "El dígito verificador no corresponde.")
     needs_name = not found.rules.defaults
     _text(found, party, f"{name}.business_name", longest=100, required=needs_name)
-    for other in sorted(_KNOWN[name] - {"rut", "business_name", "activity_code"}):
+    for other in sorted(fields.PARTS[name] - {"rut", "business_name", "activity_code"}):
         _text(found, party, f"{name}.{other}")
 
 
@@ -249,7 +196,7 @@ def _export(found: Found, asked: Node, code: str) -> None:
         if data is not None and code == "110":
             found.refuse("export_data", _REQUIRED)
         return
-    for name in sorted(_KNOWN["export_data"] - {"currency_code", "exchange_rate"}):
+    for name in sorted(fields.PARTS["export_data"] - {"currency_code", "exchange_rate"}):
         _text(found, data, f"export_data.{name}")
     currency = _choice(found, data, "export_data.currency_code", set(CURRENCIES), code == "110")
     rate = data.get("exchange_rate")
@@ -275,9 +222,9 @@ def _part(found: Found, asked: Node, name: str, *, required: bool = False) -> No
 
 
 def _unknown(found: Found, place: str, node: Node, path: str = "") -> None:
-    known = _KNOWN.get(place) or (_LINE if place == "details" else _REFERENCE)
+    known = fields.PARTS.get(place) or (fields.LINE if place == "details" else fields.REFERENCE)
     if found.rules.contract == "2026-04":
-        known = known - _NEWER.get(place, set())
+        known = known - fields.NEWER.get(place, set())
     for name in node:
         if name not in known:
             where = f"{path}.{name}" if path else name
