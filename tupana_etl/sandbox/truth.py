@@ -117,7 +117,7 @@ def _documents(connection: sqlite3.Connection) -> Iterator[Row]:
             **_register(r, codes.get(r["source"], set())),
             "created_at": r["created_at"],
             "updated_at": r["updated_at"],
-            **({"is_sandbox": True} if r["is_sandbox"] else {}),
+            "is_sandbox": True if r["is_sandbox"] else None,
         }
 
 
