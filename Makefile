@@ -98,7 +98,7 @@ lock: ## Resolve the dependencies again (ARGS=--upgrade for newer ones)
 	[ -x $(PY) ] || { $(call NEW_VENV,$(VENV)); }; \
 	$(PY) -m pip install -q uv; \
 	$(LOCK) -o requirements.lock; \
-	$(LOCK) --group dev --group notebooks --group build -c requirements.lock \
+	$(LOCK) --extra server --group dev --group notebooks --group build -c requirements.lock \
 	  -o requirements-dev.lock
 
 # Alone in an empty folder with the run-time lock only: the wheel forgets nothing.

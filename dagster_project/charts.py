@@ -1,5 +1,6 @@
 """What a mart amounts to: a few bars in its metadata, and a figure that plots over time."""
 
+import math
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -69,4 +70,4 @@ def chart(con: Connection, table: str) -> dict[str, Any]:
 
 def bar(share: float) -> str:
     """Dark for what is above zero, light for what is below."""
-    return ("█" if share > 0 else "░") * round(WIDTH * abs(share))
+    return ("█" if share > 0 else "░") * math.ceil(WIDTH * abs(share))

@@ -1,7 +1,7 @@
 """Asset checks. What is incomplete fails its check and is published; wrong data is not."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -198,8 +198,11 @@ def findings(
             check_name=finding.name,
             passed=not rows,
             severity=finding.severity,
-            metadata={
-                "findings": len(rows),
-                "first": dg.MetadataValue.md(markdown(found.columns, rows[:SHOWN])),
-            },
+            metadata={"findings": len(rows), **first(found.columns, rows)},
         )
+
+
+def first(columns: list[str], rows: list[tuple[Any, ...]]) -> dict[str, dg.MarkdownMetadataValue]:
+    """The first findings as a table, if there are any."""
+    shown = dg.MetadataValue.md(markdown(columns, rows[:SHOWN]))
+    return {"first_findings": shown} if rows else {}

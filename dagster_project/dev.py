@@ -38,7 +38,7 @@ def instance(home: Path) -> Path:
     for private in (home, folder):
         prepare(private)
     if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(HERE / "dagster.yaml", folder / "dagster.yaml")
+        shutil.copyfile(HERE / "instances/local/dagster.yaml", folder / "dagster.yaml")
     return folder
 
 

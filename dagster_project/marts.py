@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis, pipeline
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
+from tupana_etl.warehouse.lineage import Lineage
 from tupana_etl.warehouse.lineage import column_lineage as origins
 from tupana_etl.warehouse.model_files import find_files
 from tupana_etl.warehouse.models import Model, ModelRun, find_models
@@ -94,20 +96,25 @@ def marts(
 
 
 def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.MaterializeResult[Any]]:
-    lineage = origins(find_files())
     with analysis.connect(settings) as con:
         for run in runs:
             docs = MODELS[run.name].columns
             yield dg.MaterializeResult(
                 asset_key=asset_key(run.name),
                 metadata={
-                    "seconds": round(run.seconds, 3),
-                    "dagster/column_schema": found_schema(con, run.name, docs),
-                    "dagster/column_lineage": column_lineage(lineage.get(run.name, {})),
                     **chart(con, run.name),
                     **contents(con, run.name, list(docs)),
+                    "seconds": round(run.seconds, 3),
+                    "dagster/column_schema": found_schema(con, run.name, docs),
+                    "dagster/column_lineage": column_lineage(lineage()[run.name]),
                 },
             )
+
+
+@lru_cache(maxsize=1)
+def lineage() -> Lineage:
+    """Read from the SQL once a process: it takes a second or two."""
+    return origins(find_files())
 
 
 def published_result(settings: Settings) -> dg.MaterializeResult[Any]:

@@ -61,7 +61,7 @@ def contents(con: Connection, table: str, columns: Sequence[str]) -> dict[str, A
     """How many rows a table has, and a few of them to look at."""
     kinds = column_kinds(con, table)
     figures = [name for name in columns[5:] if kinds[name].startswith(("DECIMAL", "BIGINT"))]
-    shown = [*columns[:5], *figures[:3]]  # what the row is, then what it amounts to
+    shown = [*columns[:5], *figures[:2]]  # what the row is, then what it amounts to
     names = ", ".join(f'"{name}"' for name in shown)
     counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     rows = con.execute(f"SELECT {names} FROM {table} LIMIT {PREVIEW_ROWS}").fetchall()
@@ -96,7 +96,10 @@ def complete_percent(parts: Sequence[StreamResult]) -> float:
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A markdown table; Dagster takes neither Decimal nor date in tables of its own."""
-    lines = [columns, ["---"] * len(columns), *([plain(v) for v in row] for row in rows)]
+    rows = list(rows)
+    figures = [any(isinstance(row[i], int | Decimal) for row in rows) for i in range(len(columns))]
+    edge = ["---:" if figure else "---" for figure in figures]
+    lines = [columns, edge, *([plain(v) for v in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

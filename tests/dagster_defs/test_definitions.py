@@ -204,18 +204,6 @@ def test_a_wrong_setting_does_not_keep_the_ui_from_opening(
     assert "TUPANA_MAX_CONCURRENCY" in resources.origin()
 
 
-def test_make_dev_makes_a_private_instance_and_keeps_ones_changes(tmp_path: Path) -> None:
-    folder = dev.instance(tmp_path / "home")
-    assert folder == tmp_path / "home" / "dagster"
-    assert {f.stat().st_mode & 0o777 for f in (folder, folder.parent)} == {0o700}
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        assert instance.telemetry_enabled is False
-        assert instance.run_monitoring_enabled
-    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    assert dev.instance(tmp_path / "home") == folder
-    assert (folder / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
-
-
 def test_make_dev_opens_this_workspace_on_this_machine_only(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

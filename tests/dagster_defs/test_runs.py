@@ -187,7 +187,7 @@ def test_a_finding_fails_its_check_and_is_shown(
     assert failed_checks(result) == {f"{f.table.replace('.', '/')} {f.name}" for f in FINDINGS}
     for evaluation in result.get_asset_check_evaluations():
         assert evaluation.metadata["findings"].value
-        assert str(evaluation.metadata["first"].value).count("\n") >= 2
+        assert str(evaluation.metadata["first_findings"].value).count("\n") >= 2
         assert not evaluation.blocking
 
 
