@@ -279,7 +279,7 @@ def test_a_batch_of_another_envelope_is_nobodys_success(office: Office) -> None:
         patch.setattr(
             office.vendor,
             "_execute",
-            lambda key, body: httpx.Response(202, json=office.vendor._told(batch, "batch_id")),
+            lambda key, body, at: httpx.Response(202, json=office.vendor._told(batch, "batch_id")),
         )
         result = office.send()
     assert result.counts == {State.QUARANTINED: 1}

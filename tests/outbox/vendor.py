@@ -79,6 +79,8 @@ class Vendor:
     posts: list[tuple[str, bytes]] = field(default_factory=list)
     reads: int = 0
     down: bool = False
+    on_post: Callable[[], None] | None = None
+    """Called once, while a POST is on its way and nothing of it is executed."""
     state: str = "issued"
 
     @property
@@ -94,6 +96,10 @@ class Vendor:
         return Counter(
             (d.asked.get("json_param") or {}).get(TAG_PARAM) or str(d.asked) for d in self.issued
         )
+
+    def totals(self) -> dict[str, int]:
+        """What each document comes to, by row tag."""
+        return {d.tag or str(d.asked): self._amounts(d.asked)[2] for d in self.issued}
 
     def handle(self, request: httpx.Request) -> Answer:
         self.proceed()
@@ -117,6 +123,9 @@ class Vendor:
         if mood == "no_connection":
             raise httpx.ConnectError("refused", request=request)
         self.posts.append((key, body))
+        if self.on_post is not None:
+            hook, self.on_post = self.on_post, None
+            hook()
         simple: dict[str, Answer] = {
             "429": httpx.Response(429, headers={"retry-after": "2"}),
             "503": httpx.Response(503),
@@ -133,7 +142,7 @@ class Vendor:
         if mood.startswith("late"):  # late:HOURS
             self.late.append((self.now() + timedelta(hours=float(mood[5:])), key, body))
             raise httpx.ReadTimeout("no answer", request=request)
-        answer = self._execute(key, body)
+        answer = self._execute(key, body, self.now())
         if mood == "lost":
             raise httpx.ReadError("reset", request=request)
         if mood == "502_executed":
@@ -142,9 +151,9 @@ class Vendor:
             return httpx.Response(202, text="")
         return answer
 
-    def _execute(self, key: str, body: bytes) -> Answer:
+    def _execute(self, key: str, body: bytes, at: datetime) -> Answer:
         known = next(
-            (b for b in self.batches.values() if b.key == key and self.now() < b.at + KEY_LIFE),
+            (b for b in self.batches.values() if b.key == key and at < b.at + KEY_LIFE),
             None,
         )
         if known is not None and self.idempotent:
@@ -168,7 +177,7 @@ class Vendor:
             f"b{len(self.batches) + 1}",
             key,
             body,
-            self.now(),
+            at,
             documents,
             ["created"] * count,
             [None] * count,
@@ -179,10 +188,10 @@ class Vendor:
 
     def proceed(self) -> None:
         """What is due happens: late requests first, then results."""
-        due = [x for x in self.late if x[0] <= self.now()]
+        due = sorted(x for x in self.late if x[0] <= self.now())
         self.late = [x for x in self.late if x[0] > self.now()]
-        for _, key, body in due:
-            self._execute(key, body)
+        for at, key, body in due:
+            self._execute(key, body, at)
         for batch in self.batches.values():
             if self.now() < batch.at + self.processing:
                 continue
