@@ -105,14 +105,20 @@ def assert_agrees(row: rows.Intent, copies: int) -> None:
 
 
 def document(
-    row_tag: str, *, issuer: str = ISSUER, price: int = 1000, item: str = "Servicio"
+    row_tag: str,
+    *,
+    issuer: str = ISSUER,
+    price: int = 1000,
+    item: str = "Servicio",
+    date: str = "2026-11-24",
+    receiver: str = BUYER,
 ) -> dict[str, Any]:
     return {
         "dte_type": {"code": "33"},
         "document_issuer": {"rut": issuer},
-        "document_receiver": {"rut": BUYER, "business_name": "Comprador"},
-        "date_issued": "2026-11-24",
-        "header": {"payment_method": "2", "due_date": "2026-12-24"},
+        "document_receiver": {"rut": receiver, "business_name": "Comprador"},
+        "date_issued": date,
+        "header": {"payment_method": "2", "due_date": date},
         "details": [{"item_name": item, "quantity": 1, "unit_price": price}],
         "json_param": {TAG_PARAM: row_tag},
     }
@@ -146,7 +152,7 @@ def put_ready(ledger: Ledger, wanted: dict[str, dict[str, Any]], at: datetime) -
                 "plan_id": 1,
                 "entity": made["document_issuer"]["rut"],
                 "dte_type": "33",
-                "receiver_rut": BUYER,
+                "receiver_rut": made["document_receiver"]["rut"],
                 "date_issued": made["date_issued"],
                 "currency": "CLP",
                 "net": Decimal(net),

@@ -61,7 +61,8 @@ class SendResult:
     requests: int
     """POSTs sent."""
     rows: list[rows.Intent]
-    """Every row that was unfinished at the start, or became READY, as it is now."""
+    """Every row that was unfinished at the start, as it is now, and every one that was
+    rejected or issued twice and that nobody has acknowledged."""
     notices: list[str] = field(default_factory=list)
     """What a person should know, one sentence each."""
     awaiting_approval: int = 0
@@ -79,8 +80,7 @@ class SendResult:
     def complete(self) -> bool:
         """Every row of this run is verified, or somebody has decided about it."""
         return not any(
-            (row.state in UNFINISHED or row.state is State.REJECTED or is_incident(row))
-            and not row.acknowledged_by
+            (row.state in UNFINISHED and not row.acknowledged_by) or _untold(row)
             for row in self.rows
         )
 
@@ -123,7 +123,7 @@ async def send(
                 admit(ledger, run.proof.why)
             wanted = {i.id for i in rows.in_state(ledger, UNFINISHED)}
             await _rounds(run, settings)
-        wanted |= {i.id for i in rows.in_state(ledger, {State.VERIFIED}) if is_incident(i)}
+        wanted |= {i.id for i in rows.newest(ledger).values() if _untold(i)}
         return SendResult(
             run.proof.environment,
             run.proof.why,
@@ -132,6 +132,11 @@ async def send(
             run.notices,
             len(rows.in_state(ledger, {State.PLANNED})),
         )
+
+
+def _untold(row: rows.Intent) -> bool:
+    """It came to a bad end, and nobody has said that they know."""
+    return not row.acknowledged_by and (row.state is State.REJECTED or is_incident(row))
 
 
 @asynccontextmanager

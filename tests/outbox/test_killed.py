@@ -1,0 +1,96 @@
+"""Senders killed anywhere, against the sandbox over real HTTP: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tupana_etl.outbox import failpoints
+from tupana_etl.outbox.states import State
+
+from .conftest import SHM
+from .desk import Desk, open_desk
+
+KILLED = -signal.SIGKILL
+GOOD = ("a", "b", "c")
+
+ALWAYS = tuple(n for n in failpoints.NAMES if not n.startswith(("recover", "lookup", "adopt")))
+"""Places that the first run of a home reaches; the others take a doubt."""
+
+RECOVERY = tuple(n for n in failpoints.NAMES if n not in ALWAYS)
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    folder = Path(tempfile.mkdtemp(prefix="tupana-desk-", dir=SHM if SHM.is_dir() else None))
+    with open_desk(folder) as opened:
+        yield opened
+    shutil.rmtree(folder)
+
+
+def rows_of(desk: Desk) -> Path:
+    """A home with three good rows; a second company's are a good one and a bad one."""
+    home = desk.home()
+    desk.approve(home, *GOOD)
+    desk.approve(home, "mixed", issuer=desk.issuers[1])
+    desk.approve(home, "bad", issuer=desk.issuers[1], receiver="1-1")
+    return home
+
+
+def check(desk: Desk, home: Path) -> None:
+    """After one run that nobody kills, every row is at its end and exists at most once.
+
+    The API refuses the bad row by name. If that refusal only came with a replay, it says
+    nothing of the first attempt: then both rows of that body are a person's.
+    """
+    assert desk.send(home) == 1
+    found = desk.rows(home)
+    issued = desk.issued()
+    copies = {key: issued.get(row.row_tag, 0) for key, row in found.items()}
+    for key in GOOD:
+        assert (found[key].state, copies[key]) == (State.VERIFIED, 1)
+    assert (found["mixed"].state, found["bad"].state, copies["mixed"], copies["bad"]) in (
+        (State.VERIFIED, State.REJECTED, 1, 0),
+        (State.QUARANTINED, State.QUARANTINED, 0, 0),
+    )
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_killed_once(desk: Desk, name: str) -> None:
+    home = rows_of(desk)
+    assert desk.send(home, name) == KILLED
+    check(desk, home)
+
+
+@pytest.mark.parametrize("name", RECOVERY)
+def test_killed_in_flight_and_again_while_recovering(desk: Desk, name: str) -> None:
+    home = rows_of(desk)
+    assert desk.send(home, "post.body_out") == KILLED
+    assert desk.send(home, name) == KILLED
+    check(desk, home)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pair", list(product(failpoints.NAMES, repeat=2)), ids="-".join)
+def test_killed_twice_anywhere(desk: Desk, pair: tuple[str, str]) -> None:
+    home = rows_of(desk)
+    for name in pair:
+        assert desk.send(home, name) in (KILLED, 1)  # not every place is reached
+    check(desk, home)
+
+
+def test_terminated_in_flight_nothing_is_left_open(desk: Desk) -> None:
+    home = rows_of(desk)
+    desk.lever("/switches", intake_ms=1500)
+    try:
+        assert desk.send(home, terminate_after=0.8) != 0
+    finally:
+        desk.lever("/switches", intake_ms=0)
+    assert set(desk.states(home).values()) <= {State.UNKNOWN, State.BOUND}
+    check(desk, home)
