@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tupana_etl.analysis import batches, connect, frame
     from tupana_etl.api.client import Client
     from tupana_etl.errors import TupanaError
-    from tupana_etl.pipeline import SyncResult, rebuild_marts, sync
+    from tupana_etl.pipeline import SyncResult, issue, rebuild_marts, sync
     from tupana_etl.settings import Settings
     from tupana_etl.settings import load as load_settings
     from tupana_etl.streams import STREAMS, Stream
@@ -37,6 +37,7 @@ __all__ = [
     "batches",
     "connect",
     "frame",
+    "issue",
     "load_settings",
     "rebuild_marts",
     "sync",
@@ -53,6 +54,7 @@ _HOMES = {
     "connect": "analysis",
     "frame": "analysis",
     "load_settings": "settings",
+    "issue": "pipeline",
     "rebuild_marts": "pipeline",
     "sync": "pipeline",
 }

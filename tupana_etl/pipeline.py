@@ -23,6 +23,8 @@ from tupana_etl.extract.reading import OnRows
 from tupana_etl.extract.refresh import refresh_document
 from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.outbox.run import Tell
+from tupana_etl.outbox.send import SendResult, send
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
@@ -154,6 +156,19 @@ def refresh(
         marts=True,
         wait=wait,
     )
+
+
+def issue(
+    settings: Settings, *, wait: float = 120.0, tell: Tell = lambda counts: None
+) -> SendResult:
+    """Sends every approved row of the outbox and follows what was sent to its end.
+
+    Waits up to ``wait`` seconds for another sender, and as long for results after the last
+    batch was taken in; ``tell`` is told how many rows stand in each state. What it raises
+    and returns: :func:`tupana_etl.outbox.send.send`. Nothing is sent that nobody approved,
+    except plans under their caps in a proven sandbox.
+    """
+    return run_async(send(settings, wait=wait, tell=tell))
 
 
 def _run_one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tupana_etl.cli.command import Command, whole
+from tupana_etl.cli.command import Command, wait_option, whole
 
 
 def _plan(p: argparse.ArgumentParser) -> None:
@@ -37,6 +37,25 @@ def _approve(p: argparse.ArgumentParser) -> None:
     p.add_argument("plan_hash", metavar="PLAN_HASH", help="as `plan` shows it; 8 characters do")
     p.add_argument("--by", required=True, metavar="NAME", help="who approves; it is kept")
     p.add_argument("--note", default="", metavar="TEXT", help="why, for whoever asks later")
+
+
+def _send(p: argparse.ArgumentParser) -> None:
+    wait_option(p, 120, "another sender, and for results after the last batch")
+
+
+def _resolve(p: argparse.ArgumentParser) -> None:
+    p.add_argument("row_key", nargs="?", metavar="ROW_KEY", help="default: list what is open")
+    what = p.add_mutually_exclusive_group()
+    what.add_argument("--adopt", metavar="DOCUMENT", help="this document is the row's")
+    what.add_argument(
+        "--release", action="store_true", help="it was surely never issued: send it once more"
+    )
+    what.add_argument("--abandon", action="store_true", help="give the row up")
+    what.add_argument(
+        "--acknowledge", action="store_true", help="its bad end was seen; status is content"
+    )
+    p.add_argument("--by", metavar="NAME", default="", help="who decides; it is kept")
+    p.add_argument("--reason", metavar="TEXT", default="", help="why; it is kept")
 
 
 def _status(p: argparse.ArgumentParser) -> None:
@@ -73,6 +92,24 @@ OUTBOX = Command(
             _approve,
             more="Always needed, except in a sandbox that is proven and for a plan under its "
             "caps. A plan that a newer one took the place of is refused.",
+        ),
+        Command(
+            "send",
+            "send what was approved and follow it until it is read back",
+            "tupana outbox send --wait 300",
+            _send,
+            more="May be killed, repeated and run twice: it goes on where it was. What may have "
+            "been issued is looked up before anything is repeated. Exit code 1 while a row is "
+            "neither verified nor decided about.",
+        ),
+        Command(
+            "resolve",
+            "decide about a row that only a person may decide",
+            "tupana outbox resolve billing:ACME:2026-11 --adopt 48213 --by 'Ana Rojas' \\\n"
+            "    --reason 'issued by hand'",
+            _resolve,
+            more="Without a row it lists what is open and what may be done. --release is refused "
+            "until look-ups over a day found nothing.",
         ),
         Command(
             "status",

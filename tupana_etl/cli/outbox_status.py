@@ -31,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
         plans = waiting(ledger)
     done = status.is_done(intents)
     if args.json:
-        output.write_json({"rows": [_row(i) for i in intents], "done": done})
+        output.write_json({"rows": [row_of(i) for i in intents], "done": done})
     else:
         _tell(intents, plans, everything=args.all)
     return 0 if done else 1
 
 
-def _row(intent: Intent) -> dict[str, Any]:
+def row_of(intent: Intent) -> dict[str, Any]:
     names = (
         *("row_key", "dte_type", "net", "exempt", "iva", "total", "reason", "document_id"),
         *("folio", "reason_code", "flags", "generation", "acknowledged_by", "updated_at"),
@@ -58,7 +58,7 @@ def _tell(
     listed = [i for i in intents if everything or not status.is_settled(i)]
     if listed:
         output.write()
-        _tell_rows(listed if everything else listed[:SHOWN])
+        tell_rows(listed if everything else listed[:SHOWN])
         if not everything and len(listed) > SHOWN:
             output.write(f"… {output.number(len(listed) - SHOWN)} more (--all)")
     for plan_hash, source, count, why in plans:
@@ -70,7 +70,7 @@ def _tell(
         output.write("\nNothing is left to do.")
 
 
-def _tell_rows(intents: Sequence[Intent]) -> None:
+def tell_rows(intents: Sequence[Intent]) -> None:
     body = []
     for intent in intents:
         total = "" if intent.total is None else output.number(intent.total)

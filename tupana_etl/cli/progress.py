@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,6 +14,13 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
+)
+
+from tupana_etl.outbox.states import State
+
+Tell = Callable[[Mapping[State, int]], None]
+UNDER_WAY = frozenset(
+    {State.READY, State.BOUND, State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED, State.ISSUED}
 )
 
 OnRows = Callable[[str, int, int], None]
@@ -45,6 +52,26 @@ def reading(*, shown: bool) -> Iterator[OnRows]:
             )
 
         yield on_rows
+
+
+@contextmanager
+def sending(*, shown: bool) -> Iterator[Tell]:
+    """What ``issue`` tells about rows while it sends, drawn on stderr if ``shown``."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda counts: None
+        return
+    with _bar() as bar:
+        task = bar.add_task("connecting", total=None)
+        at_rest: list[int] = []
+
+        def tell(counts: Mapping[State, int]) -> None:
+            done = sum(n for state, n in counts.items() if state not in UNDER_WAY)
+            at_rest.append(done)
+            open_rows = sum(n for state, n in counts.items() if state in UNDER_WAY)
+            done -= at_rest[0]  # of this run alone
+            bar.update(task, description="sending", total=max(done + open_rows, 1), completed=done)
+
+        yield tell
 
 
 def _bar() -> Progress:

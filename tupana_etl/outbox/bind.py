@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 from tupana_etl.outbox import envelopes, failpoints, rows
@@ -39,6 +40,13 @@ def bind(run: Run, intents: Sequence[rows.Intent]) -> list[Envelope]:
     """
     current = [rows.get(run.ledger, intent.id) for intent in intents]
     current = [row for row in current if row.state is State.READY and row.payload is not None]
+    altered = [
+        r for r in current if hashlib.sha256(r.payload or b"").hexdigest() != r.payload_sha256
+    ]
+    if altered:
+        why = f"row {altered[0].row_key} is not what was approved, byte for byte. Plan it again."
+        run.hold(altered[0].entity, why)
+        return []
     if not current:
         return []
     failpoints.hit("bind.before")

@@ -51,6 +51,7 @@ async def deliver(run: Run, envelope: Envelope, *, looked_up_at: datetime | None
         finally:
             run.limiter.leave()
         _learn(run, envelope, outcome, settled)
+        run.tell(rows.counts(run.ledger))
         await _rebind(run, settled)
         if not again:
             return

@@ -18,7 +18,7 @@ from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.ledger import Ledger, stamp
 from tupana_etl.outbox.look import Sight, look_up
-from tupana_etl.outbox.run import Run, by_company
+from tupana_etl.outbox.run import Pace, Run, by_company
 from tupana_etl.outbox.settle import quarantine
 from tupana_etl.outbox.states import State
 
@@ -137,18 +137,22 @@ def _last_attempt(ledger: Ledger, intent: rows.Intent) -> datetime | None:
     return max((a.closed_at or a.opened_at for a in tried), default=None)
 
 
-def is_surely_absent(run: Run, intent: rows.Intent) -> str:
+def is_surely_absent(ledger: Ledger, pace: Pace, intent: rows.Intent) -> str:
     """Why a row may not be taken for never issued yet, as a sentence; '' when it may."""
-    at = misses(run.ledger, intent)
-    last = _last_attempt(run.ledger, intent)
+    at = misses(ledger, intent)
+    last = _last_attempt(ledger, intent)
     since = timedelta(0) if not at or last is None else at[-1] - last
-    if len(at) >= run.pace.misses and since >= run.pace.misses_over:
+    if len(at) >= pace.misses and since >= pace.misses_over:
         return ""
-    hours = run.pace.misses_over.total_seconds() / 3600
+    hours = pace.misses_over.total_seconds() / 3600
     return (
-        f"{len(at)} of {run.pace.misses} look-ups found nothing, over {since} of {hours:.0f} h "
-        "since the last attempt. Every `tupana outbox send` looks once."
+        f"{len(at)} of {pace.misses} look-ups found nothing, the last {_hours(since)} of "
+        f"{hours:.0f} h after the last attempt. Every `tupana outbox send` looks once."
     )
+
+
+def _hours(since: timedelta) -> str:
+    return f"{since.total_seconds() / 3600:.1f}"
 
 
 async def _look_after(run: Run) -> None:
@@ -173,7 +177,11 @@ async def _look_after(run: Run) -> None:
             for intent in rest:
                 if intent.state is State.QUARANTINED and sight.issued(intent):
                     _tell_found(run, intent, sight)
-            gone = [i for i in rest if i.state is State.STUCK and not is_surely_absent(run, i)]
+            gone = [
+                i
+                for i in rest
+                if i.state is State.STUCK and not is_surely_absent(run.ledger, run.pace, i)
+            ]
             quarantine(
                 run.ledger, gone, "stuck", "accepted, never issued, nowhere found", actor=ACTOR
             )

@@ -9,11 +9,47 @@ from __future__ import annotations
 from tupana_etl.errors import ConfigError
 from tupana_etl.outbox import facts, rows
 from tupana_etl.outbox.facts import Facts
-from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.ledger import Ledger, open_ledger
 from tupana_etl.outbox.look import look_up, read_document
 from tupana_etl.outbox.reconcile import is_surely_absent, note_misses
-from tupana_etl.outbox.run import Run, is_incident
+from tupana_etl.outbox.run import Pace, Run, is_incident
+from tupana_etl.outbox.send import Ways, at_work
 from tupana_etl.outbox.states import BY_A_PERSON, State
+from tupana_etl.settings import Settings
+
+DECISIONS = ("adopt", "release", "abandon", "acknowledge")
+
+
+async def decide(
+    settings: Settings,
+    row_key: str,
+    decision: str,
+    *,
+    by: str,
+    reason: str,
+    document: str | None = None,
+    ways: Ways | None = None,
+) -> rows.Intent:
+    """Carries out one of ``DECISIONS`` about a row; the row's newest generation after it.
+
+    ``adopt`` needs the id of the ``document``. Raises ConfigError, with nothing changed,
+    when nobody is named, no reason is given, or the row does not allow it.
+    """
+    if not by.strip() or not reason.strip():
+        raise ConfigError("A decision has a name and a reason. Nothing was changed.")
+    ways = ways or Ways()
+    with open_ledger(settings.home, ways.clock) as ledger:
+        if decision in ("abandon", "acknowledge"):
+            act = abandon if decision == "abandon" else acknowledge
+            act(ledger, row_key, by=by, reason=reason)
+        else:
+            _quarantined(ledger, row_key)  # told before anybody is asked
+            async with at_work(settings, ledger, ways) as run:
+                if decision == "release":
+                    await release(run, row_key, by=by, reason=reason)
+                else:
+                    await adopt(run, row_key, document or "", by=by, reason=reason)
+        return _newest(ledger, row_key)
 
 
 async def adopt(run: Run, row_key: str, document_id: str, *, by: str, reason: str) -> Facts:
@@ -83,7 +119,7 @@ async def release(run: Run, row_key: str, *, by: str, reason: str) -> int:
         raise ConfigError(f"Row {row_key} exists as document {found}. Adopt it instead.")
     with run.ledger.transaction():
         note_misses(run.ledger, [row], sight)
-    doubt = is_surely_absent(run, row)
+    doubt = is_surely_absent(run.ledger, run.pace, row)
     if doubt:
         raise ConfigError(f"Row {row_key} may still appear: {doubt}")
     with run.ledger.transaction():
@@ -130,6 +166,20 @@ def acknowledge(ledger: Ledger, row_key: str, *, by: str, reason: str) -> None:
         if row.state is not State.REJECTED and not row.sii_state and not is_incident(row):
             raise ConfigError(f"Row {row_key} is {row.state}; there is nothing to acknowledge.")
         rows.acknowledge(ledger, row.id, by=by, reason=reason)
+
+
+def advice(ledger: Ledger, row: rows.Intent, pace: Pace) -> str:
+    """What a person may do about a row, by what the ledger knows; '' when nothing is open."""
+    if row.acknowledged_by is None and (row.state is State.REJECTED or row.sii_state):
+        return "--acknowledge, or mend the source and plan again"
+    if row.state is not State.QUARANTINED:
+        return "--acknowledge" if is_incident(row) and row.acknowledged_by is None else ""
+    if row.document_id is not None:
+        return f"--adopt {row.document_id} if that document stands as it is, or --abandon"
+    doubt = is_surely_absent(ledger, pace, row)
+    if not doubt:
+        return "--release (it was surely never issued), or --abandon"
+    return f"--adopt DOCUMENT when it turns up, or --abandon. No release yet: {doubt}"
 
 
 def _newest(ledger: Ledger, row_key: str) -> rows.Intent:

@@ -21,6 +21,9 @@ from tupana_etl.outbox.states import State
 
 T = TypeVar("T")
 
+Tell = Callable[[Mapping[State, int]], None]
+"""Told how many rows stand in each state, whenever some moved."""
+
 Sleep = Callable[[float], Awaitable[object]]
 
 INCIDENTS = frozenset({"duplicate", "foreign_batch", "tag_missing", "environment"})
@@ -80,6 +83,7 @@ class Run:
     """Envelopes to send next: what was refused whole, bound anew."""
     refusals: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     """By company, the words of the last refusal of a whole envelope, and how often in a row."""
+    tell: Tell = lambda counts: None
     sent: int = 0
     """POSTs of this run."""
     looked: set[int] = field(default_factory=set, repr=False)

@@ -8,7 +8,7 @@ for, documents are read back. It ends when nothing is open or when its patience 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,13 +22,14 @@ from tupana_etl.api.writes import Transport, Writer
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import AuthError, OriginError
 from tupana_etl.outbox import envelopes, failpoints, proof, rows, window
+from tupana_etl.outbox.approve import admit_in_sandbox
 from tupana_etl.outbox.bind import bind, bind_ready
 from tupana_etl.outbox.deliver import deliver
 from tupana_etl.outbox.ledger import Clock, Ledger, open_ledger, sending
 from tupana_etl.outbox.proof import Proof
 from tupana_etl.outbox.reconcile import reconcile
 from tupana_etl.outbox.results import poll
-from tupana_etl.outbox.run import Pace, Run, Sleep, incidents, is_incident, together
+from tupana_etl.outbox.run import Pace, Run, Sleep, Tell, incidents, is_incident, together
 from tupana_etl.outbox.settle import unknown_after_crash
 from tupana_etl.outbox.states import State
 from tupana_etl.outbox.verify import verify
@@ -85,10 +86,6 @@ class SendResult:
         )
 
 
-Admit = Callable[[Ledger, str], int]
-"""Moves planned rows that need no person to READY, given the proof; how many."""
-
-
 @dataclass(frozen=True)
 class Ways:
     """How a run reaches the world; tests put their own in its place."""
@@ -103,14 +100,14 @@ async def send(
     settings: Settings,
     *,
     wait: float = 120.0,
-    admit: Admit = lambda ledger, proof: 0,
+    tell: Tell = lambda counts: None,
     ways: Ways | None = None,
 ) -> SendResult:
     """Sends every approved row of the home and follows all that was sent.
 
     Waits up to ``wait`` seconds for another sender of this home, and as long for results
-    after the last batch was taken in. ``admit`` is called with the proof once sandbox is
-    proven. Raises ConfigError and OriginError when nothing may be sent, LedgerError when
+    after the last batch was taken in. In a proven sandbox, plans under their caps are sent
+    without approval. Raises ConfigError and OriginError when nothing may be sent, LedgerError when
     the ledger cannot be trusted, LockHeld, AuthError, and what the server answered when
     not even the companies could be read. What fails later is in the result.
     """
@@ -119,8 +116,9 @@ async def send(
     with sending(settings.home, wait), open_ledger(settings.home, ways.clock) as ledger:
         recover(ledger)
         async with at_work(settings, ledger, ways, wait=wait) as run:
+            run.tell = tell
             if run.proof.is_sandbox:
-                admit(ledger, run.proof.why)
+                admit_in_sandbox(ledger, run.proof.why)
             wanted = {i.id for i in rows.in_state(ledger, UNFINISHED)}
             await _rounds(run, settings)
         wanted |= {i.id for i in rows.newest(ledger).values() if _untold(i)}
@@ -214,6 +212,7 @@ async def _rounds(run: Run, settings: Settings) -> None:
             await verify(run, settings)
             check_environment(run.ledger, run.proof)
             after = rows.counts(run.ledger)
+            run.tell(after)
             if not _waiting(run, after):
                 return
             pause = run.pace.poll if after != before else min(pause * 1.5, run.pace.poll_most)
