@@ -89,6 +89,26 @@ def test_a_held_home_is_named(tmp_path: Path) -> None:
         here.sync(wait=0)
 
 
+def test_an_interrupted_run_is_only_gone_on_with_by_the_same_order(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40) as here:
+        first = here.sync(marts=False)
+        # As if it had been killed just before its end.
+        manifest = here.settings.lake / "manifest.jsonl"
+        manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[:-1]))
+        here.settings.warehouse.unlink()
+        other = here.sync("cessions", marts=False)
+        assert other.run_id != first.run_id
+        assert {r.stream for r in other.streams} == {"cessions"}
+        again = here.sync()
+        assert again.run_id not in (first.run_id, other.run_id)
+        assert here.query("SELECT asked, whole, complete FROM raw.syncs ORDER BY run_id") == [
+            ("everything", True, False),
+            ("cessions", False, True),
+            ("everything", True, True),
+        ]
+        assert differences(here) == {}
+
+
 def test_a_reader_blocks_nobody(tmp_path: Path) -> None:
     with site(tmp_path, documents=60) as here:
         here.sync()
@@ -113,9 +133,13 @@ def test_a_damaged_segment_is_named(tmp_path: Path) -> None:
     with site(tmp_path, documents=40) as here:
         here.sync()
     segment = next((here.settings.lake / "documents").rglob("*.parquet"))
-    segment.write_bytes(b"PAR1")
-    with pytest.raises(LakeCorrupt, match=segment.name):
-        rebuild_marts(here.settings, from_lake=True)
+    whole = segment.read_bytes()
+    middle = len(whole) // 2
+    rotten = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for damaged in (b"PAR1", rotten):  # a bit that flipped leaves the size as it was
+        segment.write_bytes(damaged)
+        with pytest.raises(LakeCorrupt, match=segment.name):
+            rebuild_marts(here.settings, from_lake=True)
     assert here.query("SELECT count(*) > 0 FROM raw.documents") == [(True,)]
 
 

@@ -104,6 +104,22 @@ def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Pat
         assert differences(here) == {}
 
 
+def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40, list_rows="lean") as here:
+        lost = here.truth("documents")[0]["id"]
+
+        def lose(request: Request, body: Any) -> tuple[int, Any]:
+            gone = request.url.path.endswith(f"/documents/{lost}")
+            return (404, {"error": "No encontrado"}) if gone else (200, body)
+
+        with tampered(here, lose) as there:
+            result = there.sync("documents", marts=False)
+        reasons = [reason for r in result.streams for reason in r.reasons]
+        assert reasons
+        assert all(f"1 details could not be read: {lost}" in r for r in reasons)
+        assert here.sync("documents").complete
+
+
 def test_an_unknown_field_is_kept_and_reported_once(tmp_path: Path) -> None:
     with site(tmp_path, documents=40) as here:
 

@@ -13,7 +13,7 @@ from tupana_etl.warehouse.known import KnownWindow
 
 TODAY = date(2026, 11, 20)
 START = date(2020, 1, 1)
-THEN = datetime(2026, 11, 1, tzinfo=UTC)
+THEN = datetime(2026, 11, 19, tzinfo=UTC)
 
 
 def old(number: int, rows: int, verified: datetime | None = THEN) -> KnownWindow:
@@ -37,6 +37,29 @@ def test_every_window_comes_round(sizes: list[int], runs: int) -> None:
             KnownWindow(w.date_from, w.date_to, w.rows, now) if w in due else w for w in windows
         ]
     assert read == {w.date_from for w in windows}
+
+
+@given(
+    st.lists(st.integers(0, 20_000), min_size=1, max_size=30),
+    st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    st.integers(1, 700),
+)
+def test_nothing_waits_more_than_a_week_however_uneven_the_runs(
+    sizes: list[int], days_between: list[int], runs: int
+) -> None:
+    windows = [old(n, rows) for n, rows in enumerate(sizes)]
+    today = THEN.date()
+    for days in days_between:
+        # A run on every seventh day at the latest.
+        for day in {today + timedelta(days=days), today + timedelta(days=6)}:
+            due, _ = split_due(windows, day, budget(windows, windows, runs))
+            if day == today + timedelta(days=6):
+                today = day
+            now = datetime.combine(day, datetime.min.time(), UTC)
+            windows = [
+                KnownWindow(w.date_from, w.date_to, w.rows, now) if w in due else w for w in windows
+            ]
+            assert all(w.verified_at and now - w.verified_at <= timedelta(days=7) for w in windows)
 
 
 def test_recent_open_and_unread_windows_are_always_read() -> None:
@@ -69,7 +92,7 @@ def test_every_month_of_the_books_comes_round() -> None:
     verified = dict.fromkeys(periods, THEN)
     read: set[str] = set()
     for turn in range(7):
-        due = due_periods(periods, verified, runs=7)
+        due = due_periods(periods, verified, TODAY, runs=7)
         assert set(periods[-4:]) <= due
         read |= due
         verified |= dict.fromkeys(due, THEN + timedelta(hours=turn + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tupana_etl import analysis, settings
@@ -22,13 +22,16 @@ WITH latest AS (  -- the last run that read a stream of a company, and each of i
     SELECT * FROM latest QUALIFY row_number() OVER (
         PARTITION BY stream, master_entity_id, document_type, date_from, date_to, period
         ORDER BY read_at DESC) = 1
+), since AS (
+    SELECT stream, min(coalesce(date_from, strptime(period, '%Y%m')::DATE)) AS since
+    FROM raw.windows GROUP BY ALL
 ), companies AS (
     SELECT stream, master_entity_id, max(read_at) AS read_at,
         list(reason ORDER BY reason) FILTER (NOT complete) AS reasons
     FROM windows GROUP BY ALL
 )
-SELECT stream, min(read_at), list_sort(list_distinct(flatten(list(reasons))))
-FROM companies GROUP BY ALL
+SELECT stream, any_value(since), min(read_at), list_sort(list_distinct(flatten(list(reasons))))
+FROM companies JOIN since USING (stream) GROUP BY ALL
 """
 
 
@@ -39,6 +42,9 @@ class State:
     stream: str
     rows: int | None
     """Rows that are not deleted; None when nothing was ever published."""
+    since: date | None
+    """First issue date (or first day of SII's book months) it was ever asked for; None for
+    lists without dates."""
     last_read: datetime | None
     """When the company read longest ago was last read."""
     fresh_for: timedelta
@@ -68,13 +74,14 @@ def states(configured: Settings) -> Iterator[State]:
     """Every declared stream, also when nothing was ever read."""
     read, rows = _loaded(configured) if configured.analytics.exists() else ({}, {})
     for stream in STREAMS.values():
-        last_read, reasons = read.get(stream.parent or stream.name, (None, []))
-        yield State(stream.name, rows.get(stream.name), last_read, stream.freshness, reasons)
+        since, last, reasons = read.get(stream.parent or stream.name, (None, None, None))
+        count = rows.get(stream.name)
+        yield State(stream.name, count, since, last, stream.freshness, reasons or [])
 
 
-def _loaded(configured: Settings) -> tuple[dict[str, tuple[Any, list[str]]], dict[str, int]]:
+def _loaded(configured: Settings) -> tuple[dict[str, tuple[Any, Any, Any]], dict[str, int]]:
     with analysis.answer(LATEST, configured) as found:
-        read = {stream: (last, reasons or []) for stream, last, reasons in found.rows}
+        read = {stream: (since, last, reasons) for stream, since, last, reasons in found.rows}
     with analysis.answer(" UNION ALL ".join(map(_counting, STREAMS.values())), configured) as found:
         rows: dict[str, int] = dict(found.rows)
     return read, rows
@@ -89,6 +96,7 @@ def _as_json(state: State) -> dict[str, Any]:
         "stream": state.stream,
         "description": STREAMS[state.stream].doc,
         "rows": state.rows,
+        "since": output.plain(state.since),
         "last_read": output.plain(state.last_read),
         "fresh_for_seconds": int(state.fresh_for.total_seconds()),
         "status": state.status,
@@ -102,13 +110,14 @@ def _tell(found: list[State], configured: Settings) -> None:
         [
             s.stream,
             "" if s.rows is None else output.number(s.rows),
+            output.plain(s.since) or "",
             output.moment(s.last_read) if s.last_read else "",
             hours(s.fresh_for),
             s.status,
         ]
         for s in found
     ]
-    columns = ["stream", "rows", "last read", "fresh for", "status"]
+    columns = ["stream", "rows", "since", "last read", "fresh for", "status"]
     output.write(tables.table(columns, rows, right=("rows", "fresh for")))
     missing = sorted({reason for s in found for reason in s.reasons})
     if missing:

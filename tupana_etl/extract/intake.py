@@ -25,6 +25,9 @@ from tupana_etl.warehouse.known import Known
 HISTORY_MONTHS = 24
 """How far back the first sync reads when no start date is set."""
 
+LISTED = {stream for stream in STREAMS.values() if not stream.is_child}
+"""Streams with a list of their own; the others come with them."""
+
 RESUMABLE = timedelta(hours=24)
 """An interrupted run older than this is begun anew: what it read has aged."""
 
@@ -38,6 +41,24 @@ class Order:
     entity: str | None = None
     since: date | None = None
     full: bool = False
+
+    @property
+    def companies(self) -> tuple[str, ...]:
+        """RUTs or ids it is narrowed to; none is every company of the key."""
+        return (self.entity,) if self.entity else self.settings.entities
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is about everything: only such runs keep what is old verified."""
+        return not self.companies and set(self.streams) == LISTED
+
+    @property
+    def asked(self) -> str:
+        """The order in words, the same for the same order."""
+        names = sorted(s.name for s in self.streams)
+        what = "everything" if set(self.streams) == LISTED else ", ".join(names)
+        whom = f" of {', '.join(sorted(self.companies))}" if self.companies else ""
+        return f"{what}{whom}{', in full' if self.full else ''}"
 
 
 @dataclass
@@ -74,7 +95,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         visible = await companies(client)
         home.check_origin(settings, [c.rut for c in visible])
         chosen = await chosen_companies(order, client)
-        hidden = [] if _narrowed(order) else _hidden(known, visible)
+        hidden = [] if order.companies else _hidden(known, visible)
         begun = begin(order, manifest)
         work = Extraction(
             client,
@@ -95,18 +116,13 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
 
 async def chosen_companies(order: Order, client: Client) -> list[Company]:
     """The companies an order is about. ConfigError when the key sees none."""
-    wanted = (order.entity,) if order.entity else order.settings.entities
-    chosen = await resolve(client, wanted)
+    chosen = await resolve(client, order.companies)
     if not chosen:
         raise ConfigError(
             "The key sees no company: none of its credentials is valid. Enrol or renew one "
             "in Tu Pana, then run again. Nothing was written."
         )
     return chosen
-
-
-def _narrowed(order: Order) -> bool:
-    return bool(order.entity or order.settings.entities)
 
 
 def _hidden(known: Known, visible: list[Company]) -> list[Company]:
@@ -167,12 +183,16 @@ def _in_turn(work: Extraction, order: Order, windows: list[Window]) -> Iterator[
     for company, found in months.items():
         verified = work.known.periods(found[0].stream.name, company.id)
         periods = [w.period for w in found if w.period]
-        due = due_periods(periods, verified, work.runs, order.full)
+        due = due_periods(periods, verified, domain.today(), work.runs, order.full)
         yield from (w for w in found if w.period in due)
 
 
 def begin(order: Order, manifest: Manifest) -> Begun:
-    """Opens a sync, or goes on with the one that a crash or Ctrl-C left open."""
+    """Opens a sync, or goes on with the same one that a crash or Ctrl-C left open.
+
+    An interrupted run of another order is left as it is: what it committed counts, but it
+    does not answer for what is asked now.
+    """
     runs = [e for e in manifest.entries() if e.kind == "run" and not e.body["single"]]
     ended = {e.body["run"] for e in manifest.entries() if e.kind == "end"}
     starts = [date.fromisoformat(e.body["start"]) for e in runs]
@@ -182,8 +202,9 @@ def begin(order: Order, manifest: Manifest) -> Begun:
     start = min([wanted, *starts])
     last = runs[-1] if runs else None
     interrupted = last is not None and last.body["run"] not in ended and _fresh(last)
-    if last is None or order.full or not interrupted or starts[-1] != start:
-        return Begun(open_run(manifest, start), start, [])
+    same = last is not None and starts[-1] == start and last.body.get("asked") == order.asked
+    if last is None or order.full or not interrupted or not same:
+        return Begun(open_run(manifest, start, order.asked, whole=order.whole), start, [])
     run_id = last.body["run"]
     windows = [e for e in manifest.entries(last.seq) if e.kind == "window"]
     mine = [e for e in windows if e.body["run"] == run_id]
@@ -191,14 +212,19 @@ def begin(order: Order, manifest: Manifest) -> Begun:
     return Begun(run_id, start, [e for e in mine if e.body["complete"]], number)
 
 
-def open_run(manifest: Manifest, start: date, *, single: bool = False) -> str:
-    """Writes the beginning of a run; ``single`` if it reads one document only."""
+def open_run(
+    manifest: Manifest, start: date, asked: str, *, whole: bool = False, single: bool = False
+) -> str:
+    """Writes the beginning of a run: what was asked, in words, and whether that is all
+    there is; ``single`` if it is one document only."""
     now = domain.utcnow()
     run_id = now.strftime("%Y%m%dT%H%M%S%fZ")
     body = {
         "run": run_id,
         "started_at": now.isoformat(),
         "start": start.isoformat(),
+        "asked": asked,
+        "whole": whole,
         "single": single,
     }
     manifest.append("run", body)

@@ -26,6 +26,9 @@ from tupana_etl.warehouse.scope import Scope
 HOLD_ROWS = 1_000
 """Rows compared with the warehouse at once, and held in memory until then."""
 
+NAMED = 20
+"""Ids that a sentence names; those without ``_detail_at`` in raw.documents are the others."""
+
 LOSS_SHARE, LOSS_ROWS = 0.05, 20
 """A window that loses more than both at once is not believed."""
 
@@ -105,10 +108,10 @@ class Reading:
         reason = self._torn(undated)
         if reason is not None:
             return reason, None
-        unread = await self._read_details(looks, on_rows) if self._lean else 0
+        unread = await self._read_details(looks, on_rows) if self._lean else []
         await self._release()
         lost = await self._look_for_missing()
-        return None, lost or (f"{unread} details could not be read" if unread else None)
+        return None, lost or (_unread(unread) if unread else None)
 
     def _listing(self, first: Page | None, undated: int) -> AsyncGenerator[Page, None]:
         if self._window.undated:
@@ -222,8 +225,8 @@ class Reading:
         self._listed += batch.num_rows
         await self._release()
 
-    async def _read_details(self, looks: Callable[[int], int], on_rows: OnRows) -> int:
-        """Reads the details that are due. Returns how many could not be read."""
+    async def _read_details(self, looks: Callable[[int], int], on_rows: OnRows) -> list[str]:
+        """Reads the details that are due. Returns the ids of those that could not be read."""
         lean = pa.Table.from_batches(self._lean)
         must, may = await asyncio.to_thread(self._known.stale_details, self._stream, lean)
         ids = must + may[: looks(len(may))]
@@ -239,7 +242,8 @@ class Reading:
                 await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
                 await self._release()
             on_rows(self._stream.name, 0, len(some))
-        return len(ids) - len(self.details)
+        read_ids = set(self.details)
+        return [id_ for id_ in ids if id_ not in read_ids]
 
     async def _completed(self, id_: str, reply: Reply, call: str) -> bytes:
         body, reject = await completed(self._client, id_, reply)
@@ -265,6 +269,12 @@ class Reading:
             return f"{lost} of {known} known rows did not come; they are kept until that is sure"
         self.missing = missing
         return None
+
+
+def _unread(ids: list[str]) -> str:
+    named = ", ".join(ids[:NAMED])
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return f"{len(ids)} details could not be read: {named}{more}"
 
 
 def _inside(window: Window, batch: pa.RecordBatch) -> pa.Array | None:

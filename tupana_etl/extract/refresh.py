@@ -40,7 +40,7 @@ async def refresh_document(order: Order, document: str, manifest: Manifest, know
                 f"Document {document} is of none of the companies this key sees; "
                 "nothing was written."
             )
-        run_id = open_run(manifest, today(), single=True)
+        run_id = open_run(manifest, today(), f"document {document}", single=True)
         run = Extraction(client, order.settings.lake, manifest, known, run_id, _silent)
         entries = []
         for company, direction in sides:

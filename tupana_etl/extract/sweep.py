@@ -2,8 +2,8 @@
 
 There is no updated-since filter, so old documents are read again: windows that touch the
 last 90 days in every run, older ones least recently verified first within a budget of
-requests. A company of 20,000 documents is verified whole by every run, any other within
-seven days.
+requests, and whatever was last verified six days ago: a company of 20,000 documents is
+verified whole by every run, any other within seven days if a run falls on the seventh.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ LOOK_BACK = timedelta(days=90)
 BUDGET = 200
 """Requests per company and run for windows older than the look-back, at least."""
 
+
+OVERDUE = timedelta(days=6)
+"""Older windows verified this long ago are read whatever the budget: runs are not always
+as many as last week's."""
 
 RECENT_MONTHS = 4
 """Months of SII's books that may still change: claims and late notes move them."""
@@ -71,17 +75,23 @@ def budget(mine: list[KnownWindow], company: list[KnownWindow], runs: int) -> in
 
 
 def due_periods(
-    periods: list[str], verified: dict[str, datetime], runs: int, full: bool = False
+    periods: list[str],
+    verified: dict[str, datetime],
+    today: date,
+    runs: int,
+    full: bool = False,
 ) -> set[str]:
     """The months of SII's books to read now: the last ones always, older ones in turn.
 
     ``periods`` are in order, ``verified`` says when each was last read whole. Older months
-    come round once in a week of ``runs``.
+    come round once in a week of ``runs``, and after six days in any case.
     """
     recent, older = periods[-RECENT_MONTHS:], periods[:-RECENT_MONTHS]
     unread = [p for p in older if p not in verified]
     oldest = sorted((p for p in older if p in verified), key=lambda p: (verified[p], p))
-    return {*recent, *unread, *(oldest if full else oldest[: -(-len(older) // runs)])}
+    overdue = [p for p in oldest if verified[p].date() <= today - OVERDUE]
+    in_turn = oldest if full else oldest[: -(-len(older) // runs)]
+    return {*recent, *unread, *overdue, *in_turn}
 
 
 def pages(window: KnownWindow) -> int:
@@ -93,9 +103,9 @@ def as_window(listing: Window, known: KnownWindow) -> Window:
 
 
 def _always(window: KnownWindow, today: date) -> bool:
-    return (
-        window.verified_at is None or window.date_to is None or window.date_to >= today - LOOK_BACK
-    )
+    if window.verified_at is None or window.date_to is None:
+        return True
+    return window.date_to >= today - LOOK_BACK or window.verified_at.date() <= today - OVERDUE
 
 
 def _start(window: KnownWindow) -> date:

@@ -14,6 +14,7 @@ import duckdb
 
 from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.lake.segments import sha256
 from tupana_etl.streams import STREAMS, Stream, children
 from tupana_etl.warehouse.merge import merge, merge_children
 from tupana_etl.warehouse.progress import conclude, remember
@@ -25,7 +26,7 @@ MERGE_ROWS = 50_000
 def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
     """Applies every entry not applied yet. Returns how many.
 
-    Raises LakeCorrupt when a segment is missing or has another size than committed.
+    Raises LakeCorrupt when a segment is missing or not what was committed.
     """
     done = con.execute("SELECT coalesce(max(seq), 0) FROM meta.applied").fetchone()
     after = int(done[0]) if done else 0
@@ -129,9 +130,13 @@ def _stage(
 
 
 def segment_file(lake: Path, segment: dict[str, Any]) -> str:
-    """Path of a committed segment; LakeCorrupt if it is not what was committed."""
+    """Path of a committed segment; LakeCorrupt if it is not what was committed.
+
+    Every byte is read for that: each segment is applied once, and a rebuild must not take
+    a file that rotted for the truth.
+    """
     path = lake / segment["path"]
-    if not path.exists() or path.stat().st_size != segment["bytes"]:
+    if not path.exists() or sha256(path) != segment["sha256"]:
         raise LakeCorrupt(
             f"Segment {segment['path']} of the lake is missing or was altered. Restore it "
             "from a copy of the home, then run again; nothing was applied from it."
@@ -211,8 +216,9 @@ def _lineage(body: dict[str, Any], call: dict[str, Any]) -> list[Any]:
 
 def _start_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
     con.execute(
-        "INSERT INTO raw.syncs (run_id, started_at, complete) VALUES (?, ?, false)",
-        [body["run"], body["started_at"]],
+        """INSERT INTO raw.syncs (run_id, asked, whole, started_at, complete)
+        VALUES (?, ?, ?, ?, false)""",
+        [body["run"], body.get("asked"), body.get("whole"), body["started_at"]],
     )
 
 

@@ -167,10 +167,10 @@ class Known:
         return dict(rows)
 
     def runs_last_week(self) -> int:
-        """Runs begun in the last seven days, this one included."""
+        """Runs over everything begun in the last seven days, this one included."""
         with self._cursor() as cursor:
             row = cursor.execute(
-                "SELECT count(*) FROM raw.syncs WHERE started_at > now() - INTERVAL 7 DAY"
+                "SELECT count(*) FROM raw.syncs WHERE whole AND started_at > now() - INTERVAL 7 DAY"
             ).fetchone()
         return int(row[0]) + 1 if row else 1
 

@@ -9,6 +9,7 @@ of law for the models. ``meta.applied`` says how far the lake has been applied.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import duckdb
 
@@ -16,6 +17,7 @@ from tupana_etl.columns import Column, Kind
 from tupana_etl.domain import DTE_TYPES, HONORARIOS_RETENTION
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse import progress
+from tupana_etl.warehouse.bookkeeping import BOOKKEEPING
 
 SERVICE_COLUMNS = (
     Column("_synced_at", Kind.TIME, "When this version was first seen."),
@@ -31,35 +33,6 @@ HISTORY_COLUMNS = (
     Column("_row_hash", Kind.TEXT, "Hash of the business fields: tells versions apart."),
     Column("_call", Kind.TEXT, "The API call the version came from: raw.lineage.call."),
 )
-
-BOOKKEEPING = {
-    "raw.syncs": (
-        "One row per run of `tupana sync`.",
-        """run_id VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, complete BOOLEAN,
-        requests BIGINT, seen BIGINT, new BIGINT, changed BIGINT, deleted BIGINT,
-        rejected BIGINT, incomplete VARCHAR""",
-    ),
-    "raw.windows": (
-        "One row per window read: what was asked, how much came, whether it was whole.",
-        """run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR, document_type VARCHAR,
-        date_from DATE, date_to DATE, period VARCHAR, expected BIGINT, seen BIGINT,
-        new BIGINT, changed BIGINT, unchanged BIGINT, rejected BIGINT, missing BIGINT,
-        requests BIGINT, requests_saved BIGINT, complete BOOLEAN, reason VARCHAR,
-        read_at TIMESTAMPTZ""",
-    ),
-    "raw.lineage": (
-        "One row per API call: history.*._call points here.",
-        """call VARCHAR, run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR,
-        path VARCHAR, status INTEGER, request_id VARCHAR, page INTEGER, count BIGINT,
-        newest_id VARCHAR, rows BIGINT, segment VARCHAR, fetched_at TIMESTAMPTZ""",
-    ),
-    "raw.rejects": (
-        "Rows that could not be taken, with the reason and the JSON as it came.",
-        """run_id VARCHAR, stream VARCHAR, master_entity_id VARCHAR, document_type VARCHAR,
-        id VARCHAR, column_name VARCHAR, reason VARCHAR, raw JSON, call VARCHAR,
-        rejected_at TIMESTAMPTZ""",
-    ),
-}
 
 
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
@@ -78,9 +51,9 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for stream in STREAMS.values():
         _create_stream(con, stream)
-    for name, (doc, columns) in BOOKKEEPING.items():
-        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-        con.execute(f"COMMENT ON TABLE {name} IS {quoted(doc)}")
+    for name, book in BOOKKEEPING.items():
+        _create(con, name, book.columns)
+        _comment(con, "TABLE", name, book.doc, book.columns)
     con.execute(
         "CREATE TABLE IF NOT EXISTS meta.applied (seq BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
     )
@@ -104,12 +77,7 @@ def history_columns(stream: Stream) -> list[Column]:
 
 def _create_stream(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     columns = history_columns(stream)
-    body = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in columns)
-    con.execute(f"CREATE TABLE IF NOT EXISTS history.{stream.name} ({body})")
-    for c in columns:
-        con.execute(
-            f'ALTER TABLE history.{stream.name} ADD COLUMN IF NOT EXISTS "{c.name}" {c.kind.duckdb}'
-        )
+    _create(con, f"history.{stream.name}", columns)
     shown = ", ".join(f'"{c.name}"' for c in stream.columns)
     con.execute(
         f"""CREATE OR REPLACE VIEW raw.{stream.name} AS
@@ -120,8 +88,15 @@ def _create_stream(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     _comment(con, "TABLE", f"history.{stream.name}", f"All versions. {stream.doc}", columns)
 
 
+def _create(con: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Column]) -> None:
+    body = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in columns)
+    con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({body})")
+    for c in columns:
+        con.execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{c.name}" {c.kind.duckdb}')
+
+
 def _comment(
-    con: duckdb.DuckDBPyConnection, what: str, name: str, doc: str, columns: list[Column]
+    con: duckdb.DuckDBPyConnection, what: str, name: str, doc: str, columns: Sequence[Column]
 ) -> None:
     con.execute(f"COMMENT ON {what} {name} IS {quoted(doc)}")
     for c in columns:
