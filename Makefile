@@ -34,7 +34,7 @@ $(STAMP): stale
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format dev notebooks lock wheel-check clean stale
+.PHONY: help setup demo test test-long bench-marts check format dev notebooks lock wheel-check clean stale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ test: $(STAMP) ## Run the tests (ARGS='-k rut' to choose)
 
 test-long: $(STAMP) ## Run the tests and their long relatives: 300 fault schedules, 30 kills
 	@$(PY) -m pytest -n 2 --dist worksteal -m "long or not long" $(ARGS)
+
+bench-marts: $(STAMP) ## Measure all models on a million documents (ARGS='--documents 100000')
+	@$(PY) bench/marts.py $(ARGS)
 
 check: $(STAMP) ## Lint, format and types, as CI does
 	@$(PY) -m ruff check
