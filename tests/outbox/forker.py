@@ -24,7 +24,10 @@ from tupana_etl.settings import Settings
 def run_one(order: dict[str, Any]) -> int:
     os.environ[failpoints.VARIABLE] = order.get("failpoint", "")
     settings = Settings(
-        api_key=order["key"], base_url=order["url"], home=Path(order["home"]), max_concurrency=8
+        api_key=order["key"],
+        base_url=order["url"],
+        home=Path(order["home"]),
+        max_concurrency=order.get("most", 8),
     )
     pace = Pace(settle=order.get("settle", 0.05), poll=0.02)
     result = asyncio.run(send(settings, wait=order.get("wait", 20.0), ways=Ways(pace=pace)))

@@ -31,7 +31,8 @@ class Document:
     company: str
     asked: dict[str, Any]
     at: datetime
-    twin: bool = False
+    sandbox: bool | None = None
+    """None: as the vendor is now."""
 
     @property
     def tag(self) -> str | None:
@@ -257,7 +258,8 @@ class Vendor:
     def _shown(self, document: Document, *, rich: bool) -> dict[str, Any]:
         asked = document.asked
         net, tax, total = self._amounts(asked)
-        prefix = "" if self.real else "SANDBOX-"
+        sandbox = (not self.real) if document.sandbox is None else document.sandbox
+        prefix = "SANDBOX-" if sandbox else ""
         lean = {
             "id": document.id,
             "folio": f"{prefix}{document.id}",
@@ -274,7 +276,7 @@ class Vendor:
             "amount_iva": float(tax),
             "json_param": asked.get("json_param") if self.keeps_params else None,
             "state": self.state,
-            "is_sandbox": not self.real,
+            "is_sandbox": sandbox,
         }
 
     def _amounts(self, asked: dict[str, Any]) -> tuple[int, int, int]:

@@ -60,6 +60,7 @@ async def _decide(
         envelope = envelopes.get(run.ledger, envelope.id)
         over = window.is_over(envelope, run.ledger.clock())
         if over and trusted and missing:
+            run.looked |= {intent.id for intent in missing}
             quarantine(
                 run.ledger,
                 missing,
