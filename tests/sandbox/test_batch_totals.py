@@ -169,6 +169,8 @@ def test_production_folios_follow_each_other(issuing: httpx.Client) -> None:
             str(highest + 4)
         )
         assert send(production, own).status_code == 422, "taken"
+        twice = invoice(issuing, folio=str(highest + 9))
+        assert set(send(production, twice, twice).json()["documents"]) == {"1"}
         for expected in (3, 5):
             answer = send(production, invoice(issuing))
             (entry,) = polled(production, answer)["documents"]

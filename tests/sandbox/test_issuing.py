@@ -98,10 +98,15 @@ def test_results_come_with_the_clock(issuing: httpx.Client) -> None:
 
 def test_a_reset_forgets_all_that_was_issued(issuing: httpx.Client) -> None:
     before = truth(issuing, "documents")
+    shown = get(issuing, f"/documents/{before[0]['id']}")
     send(issuing, invoice(issuing), key="k")
     post(issuing, "/_admin/switches", max_documents=1)
+    post(issuing, "/_admin/clock", days=40)
+    post(issuing, "/_admin/keys", key="another")
     assert post(issuing, "/_admin/reset")["documents"] == 1
     assert truth(issuing, "documents") == before
     assert issued(issuing)["batches"] == 0
     assert get(issuing, "/_admin/switches")["max_documents"] == 200
+    again = get(issuing, f"/documents/{before[0]['id']}")
+    assert {**again, "pdf": None} == {**shown, "pdf": None}
     assert send(issuing, invoice(issuing), key="k").status_code == 202

@@ -184,6 +184,24 @@ def test_statuses_of_documents(issuing: httpx.Client) -> None:
     assert states == {"0": [], "1": ["failed"], "2": ["draft"], "3": ["issued"], "4": []}
 
 
+def test_a_draft_may_be_issued_or_go(issuing: httpx.Client) -> None:
+    mine = {"master_entity_id": companies(issuing)[0]}
+    post(issuing, "/_admin/switches", drafts_first=True)
+    play(
+        issuing,
+        {"kind": "outcome", "argument": "0:incomplete>success"},
+        {"kind": "outcome", "argument": "1:invalid"},
+    )
+    send(issuing, invoice(issuing, "a"), invoice(issuing, "b"))
+    for key, states in (("a", ["draft"]), ("b", [])):
+        rows = read_all(issuing, "/documents", json_param__row_key=key, **mine)
+        assert [r["state"] for r in rows] == states
+    post(issuing, "/_admin/clock", seconds=31)
+    (row,) = read_all(issuing, "/documents", json_param__row_key="a", **mine)
+    assert row["state"] == "issued"
+    assert documents(issuing) == 1
+
+
 def test_a_batch_fails_whole(issuing: httpx.Client) -> None:
     play(issuing, {"kind": "intake_failed"})
     found = polled(issuing, send(issuing, invoice(issuing), invoice(issuing, "b")))

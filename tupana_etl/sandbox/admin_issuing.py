@@ -80,9 +80,9 @@ async def reject(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    """POST {}: nothing was ever issued or paid here; switches, keys, faults and the clock's
-    lead are gone. Documents of the world keep marks of credit notes and legal events.
-    """
+    """POST {}: nothing was ever issued or paid here; switches, keys and faults are gone, the
+    clock is this machine's and today the world's first. Documents of the world keep marks of
+    credit notes and legal events."""
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
@@ -94,7 +94,8 @@ async def reset(request: Request) -> Response:
             store.delete_document(connection, document_id)
         for table in _MADE:
             connection.execute(f"DELETE FROM {table}")
-        connection.execute("DELETE FROM meta WHERE name IN ('switches', 'keys', 'ahead')")
+        connection.execute("DELETE FROM meta WHERE name IN ('switches', 'keys')")
+        clock.rewind(connection)
     request.app.state.script.replace([])
     return web.as_json({"documents": len(made)})
 

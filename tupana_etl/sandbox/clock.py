@@ -48,10 +48,21 @@ def move(connection: sqlite3.Connection, *, days: int = 0, seconds: float = 0.0)
         connection.execute("BEGIN")
         store.set_meta(connection, "ahead", str(ahead))
         if passed:
+            if store.find_meta(connection, "born") is None:
+                store.set_meta(connection, "born", store.meta(connection, "today"))
             store.set_meta(connection, "today", today.isoformat())
             _age_traces(connection, today)
             _deliver(connection, passed)
     return today
+
+
+def rewind(connection: sqlite3.Connection) -> None:
+    """This machine's clock again, and the day the world began with."""
+    born = store.find_meta(connection, "born")
+    if born is not None:
+        store.set_meta(connection, "today", born)
+        _age_traces(connection, date.fromisoformat(born))
+    connection.execute("DELETE FROM meta WHERE name IN ('ahead', 'born')")
 
 
 def _age_traces(connection: sqlite3.Connection, today: date) -> None:

@@ -9,12 +9,15 @@ from tupana_etl.sandbox.model import Document
 
 
 def next_one(connection: sqlite3.Connection, document: Document, asked: str | None) -> str:
-    """The folio of a document now issued: what was asked for, or the next of its row."""
+    """The folio of a document now issued: what was asked for, or the next of its row.
+
+    Documents of one batch are numbered before any of them is stored.
+    """
     if document.is_sandbox:
         return f"{SANDBOX}{document.id}"
-    if asked:
-        return asked
     key = (document.sender.rut, document.dte_type)
+    if asked and not is_taken(connection, *key, asked):
+        return asked
     last = connection.execute(
         "SELECT last FROM folio WHERE issuer_rut = ? AND dte_type = ?", key
     ).fetchone()

@@ -14,6 +14,8 @@ from tupana_etl.sandbox.validation import Unknown
 
 Node = dict[str, Any]
 
+_TAKEN = "El folio ya fue usado."
+
 
 def read(
     ctx: web.Context, body: bytes, how: Switches, defaults: bool
@@ -35,6 +37,7 @@ def read(
     for asked, checked in zip(documents, found, strict=True):
         if not checked.errors:
             _against_the_world(connection, asked, checked)
+    _same_folios(documents, found)
     errors = {str(i): f.errors for i, f in enumerate(found) if f.errors}
     if errors:
         raise web.Refusal(422, {"documents": errors})
@@ -63,7 +66,7 @@ def _against_the_world(
     draft = drafts.made(connection, asked, 0, clock.at(clock.now(connection)))
     folio = asked.get("folio")
     if folio and folios.is_taken(connection, draft.sender.rut, draft.dte_type, folio):
-        found.refuse("folio", "El folio ya fue usado.")
+        found.refuse("folio", _TAKEN)
     if draft.dte_type != "61":
         return
     for at, reference in enumerate(draft.references):
@@ -74,6 +77,19 @@ def _against_the_world(
                 f"references.{at}.reference_reason",
                 f"Para notas de crédito totales debe ser '{ANNULS}'.",
             )
+
+
+def _same_folios(documents: list[Node], found: list[validation.Found]) -> None:
+    """A batch that asks for a folio twice is refused for the second one."""
+    seen = set()
+    for asked, checked in zip(documents, found, strict=True):
+        if checked.errors or not asked.get("folio"):
+            continue
+        kind = (asked.get("dte_type") or {}).get("code", "33")
+        key = (asked["document_issuer"]["rut"], kind, asked["folio"])
+        if key in seen:
+            checked.refuse("folio", _TAKEN)
+        seen.add(key)
 
 
 def _may_issue(connection: sqlite3.Connection, rut: str) -> None:

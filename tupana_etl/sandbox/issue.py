@@ -24,15 +24,14 @@ def issue(
     told: dict[tuple[str, int], str] = {}
     made: list[Document] = []
     for row in rows:
+        if how.drafts_first or row["status"] in LEAVES:
+            store.delete_document(connection, row["document_id"])
         asked = drafts.read(row["asked"])
         documents = _made(connection, row, asked)
         made += documents
         for document in documents:
             _remember(connection, row, document)
         told[row["batch_id"], row["position"]] = entries.told(documents[0], asked)
-    if how.drafts_first:
-        for document in made:
-            store.delete_document(connection, document.id)
     if made:
         found_at = max(r["due"] for r in rows) + how.search_seconds
         day = store.today(connection)
@@ -80,7 +79,8 @@ def _made(connection: sqlite3.Connection, row: sqlite3.Row, asked: Any) -> list[
     for document_id in ids:
         document = drafts.made(connection, asked, document_id, clock.at(row["due"]))
         document.is_sandbox = bool(row["is_sandbox"])
-        document.folio = folios.next_one(connection, document, asked.get("folio"))
+        wanted = asked.get("folio") if document_id == row["document_id"] else None
+        document.folio = folios.next_one(connection, document, wanted)
         if order.without_json_param:
             document.json_param = None
         document.net += order.more
