@@ -35,10 +35,13 @@ def send(
     key: str | None = None,
     defaults: bool = True,
     timeout: float = 30,
+    api_key: str | None = None,
 ) -> httpx.Response:
     headers = {"X-Use-Defaults": "true"} if defaults else {}
     if key is not None:
         headers["Idempotency-Key"] = key
+    if api_key is not None:
+        headers["Authorization"] = f"Api-Key {api_key}"
     body = {"documents": list(documents)}
     return api.post("/documents/batch", json=body, headers=headers, timeout=timeout)
 
