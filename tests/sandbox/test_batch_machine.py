@@ -105,7 +105,7 @@ class Issuing(RuleBasedStateMachine):
 )
 def test_any_history(desk: httpx.Client, examples: int) -> None:
     Issuing.api = desk
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Issuing,
         settings=settings(
             max_examples=examples,

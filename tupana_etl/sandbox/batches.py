@@ -113,8 +113,8 @@ def _step(connection: sqlite3.Connection, rows: list[sqlite3.Row], how: Switches
             status = orders.SUCCESS
         elif status in issue.LEAVES:
             _leave(connection, row, status)
-        elif status == "invalid" and how.drafts_first:
-            store.delete_document(connection, row["document_id"])
+        elif status == "invalid":
+            issue.withdraw(connection, row["document_id"])
         errors = _ERRORS.get(status)
         connection.execute(
             "UPDATE batch_document SET status = ?, steps = ?, due = ?, errors = ?, "

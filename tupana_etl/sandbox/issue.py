@@ -24,8 +24,7 @@ def issue(
     told: dict[tuple[str, int], str] = {}
     made: list[Document] = []
     for row in rows:
-        if how.drafts_first or row["status"] in LEAVES:
-            store.delete_document(connection, row["document_id"])
+        withdraw(connection, row["document_id"])
         asked = drafts.read(row["asked"])
         documents = _made(connection, row, asked)
         made += documents
@@ -56,8 +55,15 @@ def referenced(
 def leave(connection: sqlite3.Connection, document: Document, state: str) -> None:
     """A document that has no folio, in the lists."""
     document.state, document.folio, document.received_at = state, None, None
-    store.delete_document(connection, document.id)
+    withdraw(connection, document.id)
     store.insert_documents(connection, [document], store.today(connection))
+
+
+def withdraw(connection: sqlite3.Connection, document_id: int) -> None:
+    """What a document left in the lists before it got where it is now."""
+    known = connection.execute("SELECT 1 FROM document WHERE id = ?", (document_id,)).fetchone()
+    if known is not None:
+        store.delete_document(connection, document_id)
 
 
 def reject(connection: sqlite3.Connection, document_id: int, at: datetime) -> None:
