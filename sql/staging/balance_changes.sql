@@ -85,8 +85,9 @@ UNION ALL
 SELECT
     p.doc_key,
     p.role,
+    -- A registered cession that nobody dates is taken as there from the issue.
     greatest(p.start_day, least(timezone('America/Santiago', s.moment)::DATE, c.as_of)),
-    s.moment,
+    coalesce(s.moment, TIMESTAMPTZ '1900-01-01 00:00:00+00'),
     0,
     0,
     0,
@@ -105,4 +106,4 @@ FROM staging.cession_steps AS s
 CROSS JOIN staging.calendar AS c
 INNER JOIN staging.positions AS p ON s.doc_key = p.doc_key
 INNER JOIN staging.parties AS q ON s.doc_key = q.doc_key
-WHERE s.is_success AND s.moment IS NOT NULL
+WHERE s.is_success

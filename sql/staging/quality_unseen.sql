@@ -1,5 +1,5 @@
--- Findings about what others know of a document and the data do not hold, and about payments
--- whose order among the notes nobody knows.
+-- Findings about what others know of a document and the data do not hold, payments whose order
+-- among the notes nobody knows, and rows of ref.collection_overrides that name no receivable.
 -- check_name: Name of the check.
 -- severity: error, warning or info.
 -- company_rut: The user's company.
@@ -32,9 +32,24 @@ WITH found AS (
         d.credit_amount
     FROM marts.documents AS d
     WHERE d.paid_at_source = 'unknown' AND d.credit_amount > 0 AND d.paid_amount > 0
+),
+
+strays AS (
+    SELECT DISTINCT o.issuer_rut, o.dte_type_code, o.folio
+    FROM ref.collection_overrides AS o
+    ANTI JOIN marts.receivables AS r
+        ON
+            o.issuer_rut = r.issuer_rut
+            AND o.dte_type_code = r.dte_type_code
+            AND o.folio = r.folio
 )
 
 SELECT
     check_name, severity, company_rut, issuer_rut, dte_type_code, folio, master_entity_id,
     document_type, document_id, message, value::DECIMAL(18, 4) AS amount
 FROM found
+UNION ALL
+SELECT
+    'override_without_document', 'warning', NULL, issuer_rut, dte_type_code, folio, NULL, NULL,
+    NULL, 'ref.collection_overrides names it and no receivable is it: the row does nothing.', NULL
+FROM strays

@@ -166,6 +166,8 @@ def test_cessions() -> None:
     w.cession(None, "7", "success", document_folio="6")
     w.cession(keys[7], "8", "success", assignee_rut=ACME)
     w.cession(keys[7], "9", "success")
+    undated = w.document("33", "8", 119000)
+    w.cession(undated, "11", "success", created_at=None)
     # the debtor cannot forget a ceded invoice: it owes the assignee
     paid = w.document("33", "50", 119000, side="received", other=SUPPLIER)
     w.cession(paid, "10", "success", supplier_rut=SUPPLIER, document_type="received")
@@ -173,10 +175,10 @@ def test_cessions() -> None:
     got = {k: v[0] for k, v in balances(con).items()}
     assert got == {
         "33-1": 0, "33-2": 119_000, "33-3": 119_000, "33-4": 119_000, "33-5": 19_000,
-        "33-6": 0, "33-7": 0,
+        "33-6": 0, "33-7": 0, "33-8": 0,
     }  # fmt: skip
     ceded = {k for k, v in column(con, "is_ceded").items() if v}
-    assert ceded == {"33-1", "33-5", "33-6", "33-7", "33-50"}
+    assert ceded == {"33-1", "33-5", "33-6", "33-7", "33-8", "33-50"}
     assert column(con, "is_cession_processing")["33-2"]
     assert column(con, "open_balance_clp")["33-50"] == 119_000
 

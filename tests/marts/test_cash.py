@@ -132,11 +132,15 @@ def test_forecast_follows_each_debtors_habits() -> None:
     w.document("110", "7", 5, currency="USD", exchange_rate=900, other="55555555-5")
     only = ("marts.cash_forecast",)
     con = w.run(only=only)
-    for folio, day in (("5", date(2026, 9, 9)), ("6", None)):
+    # a RUT as people write it, and a folio that is nobody's
+    for folio, day in (("5", date(2026, 9, 9)), (" 6", None), ("66", None)):
         con.execute(
-            "INSERT INTO ref.collection_overrides VALUES (?, '33', ?, ?, '')", [ACME, folio, day]
+            "INSERT INTO ref.collection_overrides VALUES ('76.086.428-5', '33', ?, ?, '')",
+            [folio, day],
         )
-    con = w.rerun(con, only=only)
+    con = w.rerun(con, only=(*only, "marts.data_quality"))
+    stray = "SELECT folio FROM marts.data_quality WHERE check_name = 'override_without_document'"
+    assert con.execute(stray).fetchall() == [("66",)]
     got = con.execute(
         """SELECT counterparty_rut, week, basis, documents, expected_clp, overdue_clp
         FROM marts.cash_forecast ORDER BY expected_clp"""

@@ -8,17 +8,36 @@ import duckdb
 import pytest
 
 from tupana_etl.errors import ModelError
+from tupana_etl.lake.manifest import Manifest
+from tupana_etl.pipeline import rebuild_marts
+from tupana_etl.settings import Settings
+from tupana_etl.warehouse import model_files
+from tupana_etl.warehouse.model_files import find_files
 from tupana_etl.warehouse.models import find_models, run_models
 from tupana_etl.warehouse.tables import create_tables
 
 from .world import World
+
+DOCUMENT = """issuer_rut dte_type_code folio company_rut seller_rut buyer_rut date_issued due_date
+    total_clp open_balance_clp acceptance is_ceded as_of"""
+PROMISED = {
+    "documents": DOCUMENT,
+    "receivables": DOCUMENT,
+    "payables": DOCUMENT,
+    "receivables_aging": "company_rut counterparty_rut bucket open_balance_clp",
+    "payables_aging": "company_rut counterparty_rut bucket open_balance_clp",
+    "factoring_candidates": "issuer_rut dte_type_code folio eligible reasons",
+    "book_reconciliation": """company_rut period operation dte_type_code docs_ours docs_sii
+        total_ours total_sii""",
+}
+"""Columns that people's scripts rest on: more may come, none may go."""
 
 
 def models(root: Path, **files: str) -> Path:
     for name, sql in files.items():
         folder, _, stem = name.partition("__")
         path = root / folder / f"{stem}.sql"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(sql)
     return root
 
@@ -64,6 +83,13 @@ def test_the_real_models_are_whole() -> None:
         WHERE schema_name = 'marts' AND data_type = 'HUGEINT'"""
     ).fetchall()
     assert hugeints == []  # Parquet would make a DOUBLE of it
+    for macro in (m for m in find_files() if m.is_macro):
+        needed = ", ".join("NULL" for p in macro.parameters if p.default is None)
+        columns = con.execute(f"DESCRIBE FROM {macro.name}({needed})").fetchall()
+        assert [c[0] for c in columns if c[1] in ("DOUBLE", "FLOAT", "HUGEINT")] == [], macro.name
+    for mart, promised in PROMISED.items():
+        have = {row[0] for row in con.execute(f"DESCRIBE marts.{mart}").fetchall()}
+        assert set(promised.split()) <= have, mart
 
 
 @pytest.mark.parametrize(
@@ -103,6 +129,24 @@ def test_a_failure_leaves_the_previous_tables(tmp_path: Path) -> None:
             run_models(
                 con, root=models(tmp_path, marts__a=good.replace("1 AS", "2 AS"), marts__b=bad)
             )
+        assert con.execute("SELECT x FROM marts.a").fetchall() == [(1,)]
+
+
+def test_a_failure_leaves_the_published_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a sync of nothing: the models fail, people go on reading the last good run."""
+    settings = Settings(home=tmp_path / "home")
+    Manifest(settings.lake).open_for_append()
+    good = models(tmp_path / "sql", marts__a="-- A.\n-- x: X.\nSELECT 1 AS x")
+    monkeypatch.setattr(model_files, "_default_root", lambda: good)
+    rebuild_marts(settings)
+    models(
+        good, marts__a="-- A.\n-- x: X.\nSELECT 2 AS x", marts__b="-- B.\n-- y: Y.\nSELECT z AS y"
+    )
+    with pytest.raises(ModelError, match=r"b\.sql:3:8: Binder Error"):
+        rebuild_marts(settings)
+    with duckdb.connect(str(settings.analytics), read_only=True) as con:
         assert con.execute("SELECT x FROM marts.a").fetchall() == [(1,)]
 
 

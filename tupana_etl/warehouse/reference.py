@@ -88,6 +88,7 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
         file = folder / f"{name}.csv" if folder else None
         if file and file.exists():
             _load(con, name, table, file)
+        _canonical(con, name, table)
 
 
 def _folder(con: duckdb.DuckDBPyConnection) -> Path | None:
@@ -103,6 +104,14 @@ def _create(con: duckdb.DuckDBPyConnection, name: str, table: UserTable) -> None
     con.execute(f"COMMENT ON TABLE ref.{name} IS {quoted(table.doc)}")
     for column, (_, doc) in table.columns.items():
         con.execute(f"COMMENT ON COLUMN ref.{name}.{column} IS {quoted(doc)}")
+
+
+def _canonical(con: duckdb.DuckDBPyConnection, name: str, table: UserTable) -> None:
+    """People write RUTs with dots and blanks around cells; the models join on neither."""
+    for column, (kind, _) in table.columns.items():
+        if kind == "VARCHAR" and column not in ("note", "source"):
+            clean = f"upper(replace(trim({column}), '.', ''))"
+            con.execute(f"UPDATE ref.{name} SET {column} = {clean} WHERE {column} <> {clean}")
 
 
 def _load(con: duckdb.DuckDBPyConnection, name: str, table: UserTable, file: Path) -> None:
