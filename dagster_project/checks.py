@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from dagster_project.metadata import asset_key, markdown
+from dagster_project.metadata import asset_key, markdown, plain
 from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis
 from tupana_etl.pipeline import SyncResult, at_rest
@@ -198,8 +198,19 @@ def findings(
             check_name=finding.name,
             passed=not rows,
             severity=finding.severity,
+            description=summary(found.columns, rows),
             metadata={"findings": len(rows), **first(found.columns, rows)},
         )
+
+
+def summary(columns: list[str], rows: list[tuple[Any, ...]]) -> str | None:
+    """How many and the first one, in a line: what a person reads before any table."""
+    if not rows:
+        return None
+    named = ", ".join(
+        f"{name} {plain(value)}" for name, value in zip(columns, rows[0], strict=True)
+    )
+    return f"{len(rows):,} found. The first: {named}."
 
 
 def first(columns: list[str], rows: list[tuple[Any, ...]]) -> dict[str, dg.MarkdownMetadataValue]:

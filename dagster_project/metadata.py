@@ -60,8 +60,8 @@ def column_kinds(con: Connection, table: str) -> dict[str, str]:
 def contents(con: Connection, table: str, columns: Sequence[str]) -> dict[str, Any]:
     """How many rows a table has, and a few of them to look at."""
     kinds = column_kinds(con, table)
-    figures = [name for name in columns[5:] if kinds[name].startswith(("DECIMAL", "BIGINT"))]
-    shown = [*columns[:5], *figures[:2]]  # what the row is, then what it amounts to
+    figures = [name for name in columns[4:] if kinds[name].startswith(("DECIMAL", "BIGINT"))]
+    shown = [*columns[:4], *figures[:2]]  # what the row is, then what it amounts to
     names = ", ".join(f'"{name}"' for name in shown)
     counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     rows = con.execute(f"SELECT {names} FROM {table} LIMIT {PREVIEW_ROWS}").fetchall()

@@ -176,10 +176,12 @@ def test_a_newcomer_makes_the_graph_green_and_looks_around(ui: Ui) -> None:
     ui.driver.set_window_size(1500, 2600)
     ui.open("/assets/marts/receivables_aging?view=overview", "Open receivables by customer")
     ui.shot("6-mart")
+    ui.click("Plots")
+    ui.shot("6-mart-plots")
     ui.driver.set_window_size(1500, 1200)
     ui.open("/assets/marts/receivables_aging?view=events", "chart")
     ui.shot("7-mart-events")
-    ui.open("/assets/marts/receivables_aging?view=lineage", "receivables")
+    ui.open("/assets/marts/receivables_aging?view=lineage&column=open_balance_clp", "receivables")
     ui.shot("8-lineage")
     ui.open("/locations/tupana/jobs/sync_all/playground", "dry_run", "Launch Run")
     ui.shot("9-launchpad")
@@ -196,7 +198,7 @@ def test_a_failed_check_says_what_is_wrong(ui: Ui) -> None:
     ui.open("/assets/marts/book_reconciliation?view=checks", "equals_sii_books")
     assert ui.ended(ui.next_run("Execute")) == "SUCCESS", "it fails, and does not block"
     page = "/assets/marts/book_reconciliation?view=checks&checkDetail=equals_sii_books"
-    ui.open(page, "SII's purchase and sales books", "findings")
+    ui.open(page, "SII's purchase and sales books", "3 found. The first: ")
     ui.shot("11-failed-check")
 
 

@@ -219,3 +219,9 @@ def test_make_dev_opens_this_workspace_on_this_machine_only(
     assert "http://127.0.0.1:30" in said
     assert "Real data" in said
     assert KEY not in said
+
+    with pytest.raises(SystemExit) as refused:  # two daemons would start everything twice
+        dev.main([])
+    assert refused.value.code == 1
+    assert "open on this home already: http://127.0.0.1:30" in capsys.readouterr().err
+    assert len(started) == 1

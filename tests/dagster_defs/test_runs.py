@@ -186,6 +186,7 @@ def test_a_finding_fails_its_check_and_is_shown(
     result = only.resolve_job_def("look").execute_in_process(instance=instance)
     assert failed_checks(result) == {f"{f.table.replace('.', '/')} {f.name}" for f in FINDINGS}
     for evaluation in result.get_asset_check_evaluations():
+        assert "found. The first: " in (evaluation.description or "")
         assert evaluation.metadata["findings"].value
         assert str(evaluation.metadata["first_findings"].value).count("\n") >= 2
         assert not evaluation.blocking
