@@ -13,7 +13,7 @@ from tupana_etl.outbox import envelopes, rows
 from tupana_etl.outbox.ledger import open_ledger, sending
 from tupana_etl.outbox.states import IllegalMove, State
 
-from .office import Office
+from .office import Office, document
 
 
 def test_rows_are_sent_once_and_read_back(office: Office) -> None:
@@ -470,6 +470,21 @@ def test_a_row_planned_anew_is_not_bound_with_its_old_bytes(office: Office) -> N
             envelopes.bind(
                 ledger, [old], old.payload or b"", entity=old.entity, environment="sandbox"
             )
+
+
+def test_after_a_rebuild_no_row_is_sent_before_it_was_looked_up(office: Office) -> None:
+    office.approve("a", "b")
+    tag = office.row("a").row_tag
+    office.vendor.issue(document(tag))  # by a sender whose ledger was lost
+    with open_ledger(office.home, office.clock) as ledger, ledger.transaction():
+        ledger.set_meta("rebuilt_at", ledger.now())
+    office.vendor.lists = "down"
+    assert office.send().counts == {State.READY: 2}
+    assert office.vendor.posts == []
+    office.vendor.lists = "rich"
+    assert office.send().counts == {State.VERIFIED: 2}
+    assert len(office.vendor.posts) == 1
+    office.check()
 
 
 def envelope_of(office: Office, row_key: str) -> envelopes.Envelope:

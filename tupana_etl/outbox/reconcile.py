@@ -24,6 +24,9 @@ from tupana_etl.outbox.states import State
 
 ACTOR = "reconciler"
 
+REBUILT = "rebuilt_at"
+"""Fact of a ledger that was put together again from an older copy and the API."""
+
 WATCHED = timedelta(hours=48)
 """After its last attempt, for how long a row once in doubt is looked up again."""
 
@@ -40,6 +43,27 @@ async def reconcile(run: Run) -> datetime | None:
     await _look_after(run)
     await _watch_doubtful(run)
     return _due(run)
+
+
+async def seek_ready(run: Run) -> None:
+    """After a ledger was rebuilt: READY rows may have been issued by what the backup lacks.
+
+    Each is looked up before it is first bound; a company whose rows cannot be looked up
+    is not sent to by this run.
+    """
+    if not run.ledger.meta(REBUILT):
+        return
+    ready = [i for i in rows.in_state(run.ledger, {State.READY}) if i.id not in run.sought]
+    for entity, intents in by_company(ready).items():
+        if not run.may_send(entity):
+            continue
+        sight = await look_up(run, entity, intents)
+        if not sight.complete:
+            run.hold(entity, f"the ledger was rebuilt, and nobody can look: {sight.why}")
+            continue
+        with run.ledger.transaction():
+            adopt(run, intents, sight)
+        run.sought |= {intent.id for intent in intents}
 
 
 async def _decide(
@@ -211,6 +235,7 @@ def _tell_double(run: Run, intent: rows.Intent, documents: Sequence[Facts]) -> N
         actor=ACTOR,
         reason=reason,
         evidence={"documents": [each.id for each in documents]},
+        restate=True,
         reason_code="duplicate",
         flags="duplicate",
     )
@@ -231,6 +256,7 @@ def _tell_found(run: Run, intent: rows.Intent, sight: Sight) -> None:
         actor=ACTOR,
         reason=f"found as document {', '.join(documents)}: adopt it",
         evidence={"documents": documents},
+        restate=True,
     )
     run.notice(f"Row {intent.row_key} exists as document {', '.join(documents)}: adopt it.")
 

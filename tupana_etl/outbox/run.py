@@ -86,6 +86,8 @@ class Run:
     tell: Tell = lambda counts: None
     sent: int = 0
     """POSTs of this run."""
+    sought: set[int] = field(default_factory=set, repr=False)
+    """READY rows that a look-up after a rebuild did not find."""
     looked: set[int] = field(default_factory=set, repr=False)
     """Quarantined rows that this run has looked up: once is enough."""
 

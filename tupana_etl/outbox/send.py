@@ -27,7 +27,7 @@ from tupana_etl.outbox.bind import bind, bind_ready
 from tupana_etl.outbox.deliver import deliver
 from tupana_etl.outbox.ledger import Clock, Ledger, open_ledger, sending
 from tupana_etl.outbox.proof import Proof
-from tupana_etl.outbox.reconcile import reconcile
+from tupana_etl.outbox.reconcile import reconcile, seek_ready
 from tupana_etl.outbox.results import poll
 from tupana_etl.outbox.run import Pace, Run, Sleep, Tell, incidents, is_incident, together
 from tupana_etl.outbox.settle import unknown_after_crash
@@ -243,6 +243,7 @@ def _pause(run: Run, counts: dict[State, int], pause: float, due: datetime | Non
 async def _deliver_all(run: Run) -> None:
     """Sends every bound envelope, and what comes of those that are refused whole."""
     _renew(run)
+    await seek_ready(run)
     bind_ready(run)
     run.queue = [e for e in envelopes.holding(run.ledger, State.BOUND) if not e.ever_ambiguous]
     while run.queue and not run.stopped:

@@ -49,7 +49,10 @@ MOVES: dict[State, frozenset[State]] = {
     S.BLOCKED: frozenset({S.PLANNED, S.WITHDRAWN, S.ABANDONED}),
     S.WITHDRAWN: frozenset({S.PLANNED, S.BLOCKED}),
     # Approved is sent: a row whose content changed after its approval needs a new one.
-    S.READY: frozenset({S.PLANNED, S.BLOCKED, S.WITHDRAWN, S.BOUND, S.ABANDONED}),
+    # After a rebuild its document may turn out to be there: from before the restored backup.
+    S.READY: frozenset(
+        {S.PLANNED, S.BLOCKED, S.WITHDRAWN, S.BOUND, S.ABANDONED, S.ISSUED, S.QUARANTINED}
+    ),
     # Back to READY only with its whole envelope retired, which no attempt may have left open.
     S.BOUND: frozenset({S.IN_FLIGHT, S.READY}),
     S.IN_FLIGHT: frozenset({S.ACCEPTED, S.BOUND, S.READY, S.REJECTED, S.UNKNOWN, S.QUARANTINED}),

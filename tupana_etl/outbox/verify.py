@@ -157,6 +157,7 @@ def _judge_one(run: Run, intent: rows.Intent, documents: Sequence[Facts]) -> Fac
             actor=ACTOR,
             reason="issued, then rejected by SII: a person decides what follows",
             evidence={"document": document.id},
+            restate=True,
             sii_state=document.state,
             flags="sii_rejected",
             reason_code="sii_rejected",
