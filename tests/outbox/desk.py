@@ -34,6 +34,7 @@ class Desk:
     """RUTs of the user's companies."""
     api: httpx.Client
     forker: subprocess.Popen[str]
+    contract: str = "2026-08"
     homes: int = 0
     folder: Path = field(default_factory=Path)
 
@@ -93,6 +94,6 @@ def open_desk(folder: Path, **world: Any) -> Iterator[Desk]:
     ):
         entities = [e for c in api.get("/credentials").json() for e in c["master_entities"]]
         issuers = list(dict.fromkeys(e["tax_id"].replace(".", "") for e in entities))
-        yield Desk(url, issuers, api, forker, folder=folder)
+        yield Desk(url, issuers, api, forker, made.contract, folder=folder)
         assert forker.stdin is not None
         forker.stdin.close()

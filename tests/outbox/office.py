@@ -74,26 +74,25 @@ class Office:
         with open_ledger(self.home, self.clock) as ledger:
             return rows.newest(ledger)[row_key]
 
-    def payloads(self) -> set[bytes]:
-        with open_ledger(self.home, self.clock) as ledger:
-            found = ledger.con.execute("SELECT payload FROM intents").fetchall()
-        return {bytes(row[0]) for row in found}
+    def check(self) -> set[str]:
+        """What must hold whatever happened: at most one live document a row, none missing.
 
-    def check(self) -> None:
-        """What must hold whatever happened: at most one live document a row, none missing."""
-        copies = self.vendor.copies()
+        Returns the row keys of the ledger.
+        """
+        copies, totals = self.vendor.copies(), self.vendor.totals()
         assert not copies or max(copies.values()) == 1, copies
-        totals = self.vendor.totals()
         with open_ledger(self.home, self.clock) as ledger:
-            for row in rows.newest(ledger).values():
-                assert_agrees(row, copies[row.row_tag])
-                if row.state is State.VERIFIED and "differs" not in row.flags:
-                    assert row.total is not None
-                    assert abs(totals[row.row_tag] - row.total) <= 1, row.row_key
-        approved = self.payloads()
-        for _, body in self.vendor.posts:
+            found = rows.newest(ledger)
+            approved = {bytes(r[0]) for r in ledger.con.execute("SELECT payload FROM intents")}
+        for row in found.values():
+            assert_agrees(row, copies[row.row_tag])
+            if row.state is State.VERIFIED and "differs" not in row.flags:
+                assert row.total is not None
+                assert abs(totals[row.row_tag] - row.total) <= 1, row.row_key
+        for body in {body for _, body in self.vendor.posts}:
             for sent in json.loads(body)["documents"]:
                 assert json.dumps(sent).encode() in approved, "these bytes nobody approved"
+        return set(found)
 
 
 def assert_agrees(row: rows.Intent, copies: int) -> None:

@@ -19,8 +19,8 @@ from tupana_etl.settings import Settings
 
 ACTOR = "verifier"
 
-SINGLY = 16
-"""Documents up to which details cost less than pages of the list."""
+FEW = 16
+"""Rows for which two pages of the list are read and no more: their details cost less."""
 
 SII_REJECTED = "rejected"
 
@@ -50,7 +50,7 @@ async def _read_back(
     found: dict[int, list[Facts]] = {}
     if doubtful:
         found |= await _by_row_key(run, entity, doubtful)
-    listed = await _listed(run, entity, plain) if len(plain) > SINGLY else {}
+    listed = await _listed(run, entity, plain) if plain else {}
     missing = [i for i in plain if i.id not in listed]
     details = await together(_detail(run, i) for i in missing)
     singles = {i.id: [d] for i, d in zip(missing, details, strict=True) if d is not None}
@@ -82,7 +82,10 @@ async def _detail(run: Run, intent: rows.Intent) -> Facts | None:
 
 
 async def _listed(run: Run, entity: str, intents: Sequence[rows.Intent]) -> dict[int, list[Facts]]:
-    """Rows whose document the company's list shows with all that is to be compared."""
+    """Rows whose document the company's list shows with all that is to be compared.
+
+    The list also shows a second document of a row, which its own detail never would.
+    """
     company = run.companies.get(entity)
     if company is None:
         return {}
@@ -100,8 +103,9 @@ async def _listed(run: Run, entity: str, intents: Sequence[rows.Intent]) -> dict
                 if intent is not None and each.comparable:
                     found.setdefault(intent.id, []).append(each)
             days = [each.date for each in listed if each.date]
+            enough = len(intents) <= FEW and page.number >= 2
             useless = listed and not any(each.comparable for each in listed)
-            if useless or len(found) == len(intents) or (days and max(days) < oldest):
+            if useless or enough or (days and max(days) < oldest):
                 break
     return {key: _once(documents) for key, documents in found.items()}
 
