@@ -210,6 +210,17 @@ def test_defaults_fill_the_registrys_data_alone(issuing: httpx.Client) -> None:
     assert detail["header"]["payment_method"] == "2"
     assert detail["sender_name"] == issuer(issuing)["name"]
     assert detail["receiver_id"] == known["receiver_id"]
+    post(issuing, "/_admin/switches", processing_seconds=7200)
+    send(issuing, bare)
+    post(issuing, "/_admin/clock", days=1)
+    late = issued(issuing)["issued"][-1]
+    assert late["date_issued"] == "2026-11-20", "the day it was asked for"
+    post(issuing, "/_admin/reset")
+    mine = {"rut": issuer(issuing)["tax_id"], "business_name": "Nombre propio"}
+    plain = invoice(issuing, header={}, document_issuer=mine)
+    assert send(issuing, plain, defaults=False).status_code == 202
+    told = get(issuing, f"/documents/{issued(issuing)['issued'][-1]['document_id']}")
+    assert told["header"]["payment_method"] is None
     named = invoice(issuing, document_receiver={"rut": "76086428-5", "business_name": "Otro"})
     send(issuing, named)
     told = get(issuing, f"/documents/{issued(issuing)['issued'][-1]['document_id']}")

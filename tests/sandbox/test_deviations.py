@@ -17,6 +17,7 @@ from tupana_etl.sandbox.deviations import SWITCHES, checked
 from tupana_etl.sandbox.server import DEMO_KEY, World, build, running
 from tupana_etl.streams import STREAMS
 
+from .batches import invoice
 from .helpers import TODAY, Row, client, companies, get, post, read_all, truth
 
 WORLD = World(documents=120, companies=2, months=6, seed=3, today=TODAY)
@@ -70,6 +71,22 @@ def test_unknown_or_contradicting_names_are_refused(database: Path) -> None:
     with pytest.raises(ConfigError, match="not both"):
         checked({"past_end_404", "past_end_empty"})
     assert all(what and source for what, source in SWITCHES.values())
+
+
+@pytest.mark.parametrize("name", sorted(SWITCHES))
+def test_batches_are_accepted_in_every_shape(database: Path, tmp_path: Path, name: str) -> None:
+    own = tmp_path / "world.sqlite"
+    own.write_bytes(database.read_bytes())
+    with served(own, name) as api:
+        one = invoice(api)
+        answer = api.post("/documents/batch/", json=[one], headers={"X-Use-Defaults": "true"})
+        assert answer.status_code == 202
+        assert [e["status"] for e in answer.json()["documents"]] == ["created"]
+        batch = api.get(f"/documents/batch/{answer.json()['batch_id']}/").json()
+        (entry,) = batch["documents"]
+        assert entry["status"] == "success"
+        assert str(entry["document"]["folio"]).startswith("SANDBOX-")
+        assert float(entry["document"]["amount_with_iva"]) == 1190
 
 
 def test_bare_arrays(database: Path) -> None:

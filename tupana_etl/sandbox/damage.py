@@ -33,7 +33,7 @@ _BODIES: dict[str, tuple[int, object]] = {
 def ready(fault: Fault, path: str, now: datetime) -> Answer | None:
     """The answer of a fault that needs no routes, None for the other kinds."""
     if fault.kind in {"status", "422_named", "redirect"}:
-        return _written(fault)
+        return _written(fault, path)
     if fault.kind not in _BODIES or (fault.kind == "hide_company" and path == "/credentials"):
         return None
     status, body = _BODIES[fault.kind]
@@ -49,11 +49,11 @@ def done(fault: Fault, answer: Answer) -> Answer:
     return answers.changed(answer, lambda body: _CHANGES[fault.kind](body, fault))
 
 
-def _written(fault: Fault) -> Answer:
+def _written(fault: Fault, path: str) -> Answer:
     """An answer that the argument says."""
     if fault.kind == "redirect":
         status = int(fault.argument or 307)
-        return answers.made(status, "", kind=_HTML, location=f"{FOREIGN}/v1/documents/batch")
+        return answers.made(status, "", kind=_HTML, location=f"{FOREIGN}/v1{path}")
     if fault.kind == "422_named":
         named = str(fault.argument or "0").split(",")
         error = {"details": {"0": {"item_name": ["Este campo no es válido."]}}}

@@ -34,14 +34,25 @@ def as_text(asked: object) -> str:
     return _encode(asked).decode()
 
 
+def filled(asked: Node, today: date) -> Node:
+    """A valid request with the defaults that ``X-Use-Defaults`` stands for (DOCS-V1)."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    header = given.get("header") or {}
+    return {
+        "dte_type": {"code": "33"},
+        "date_issued": today.isoformat(),
+        **given,
+        "header": {**header, "payment_method": header.get("payment_method") or "2"},
+    }
+
+
 def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: datetime) -> Document:
     """The document of a valid request, without folio; ``at`` is when it is stored."""
     header = asked.get("header") or {}
-    today = store.today(connection)
-    day = date.fromisoformat(asked["date_issued"]) if asked.get("date_issued") else today
+    today, day = store.today(connection), date.fromisoformat(asked["date_issued"])
     # A world may stand on an earlier day than the request: nothing is received before issue.
     stored = moment(max(today, min(day, dates.local_day(at))), at)
-    code = (asked.get("dte_type") or {}).get("code", "33")
+    code = asked["dte_type"]["code"]
     document = Document(
         document_id,
         code,
@@ -49,7 +60,7 @@ def made(connection: sqlite3.Connection, asked: Node, document_id: int, at: date
         day,
         _party(connection, asked["document_issuer"]),
         _party(connection, asked["document_receiver"]),
-        payment_method=header.get("payment_method") or "2",
+        payment_method=header.get("payment_method"),
         due_date=date.fromisoformat(header["due_date"]) if header.get("due_date") else None,
         retention_type=header.get("retention_type"),
         vat_withheld=header.get("vat_withheld") if code in {"46", "61"} else None,

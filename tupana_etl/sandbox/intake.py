@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tupana_etl.sandbox import clock, drafts, folios, issue, validation, web
+from tupana_etl.sandbox import clock, drafts, folios, issue, store, validation, web
 from tupana_etl.sandbox.notes import ANNULS
 from tupana_etl.sandbox.switches import Switches
 from tupana_etl.sandbox.validation import Unknown
@@ -34,6 +34,12 @@ def read(
     rules = validation.Rules(ctx.world.contract, defaults, unknown)
     found = [validation.check(d, rules) for d in documents]
     connection = ctx.connection
+    if defaults:
+        today = store.today(connection)
+        documents = [
+            d if f.errors else drafts.filled(d, today)
+            for d, f in zip(documents, found, strict=True)
+        ]
     for asked, checked in zip(documents, found, strict=True):
         if not checked.errors:
             _against_the_world(connection, asked, checked)
@@ -85,8 +91,7 @@ def _same_folios(documents: list[Node], found: list[validation.Found]) -> None:
     for asked, checked in zip(documents, found, strict=True):
         if checked.errors or not asked.get("folio"):
             continue
-        kind = (asked.get("dte_type") or {}).get("code", "33")
-        key = (asked["document_issuer"]["rut"], kind, asked["folio"])
+        key = (asked["document_issuer"]["rut"], asked["dte_type"]["code"], asked["folio"])
         if key in seen:
             checked.refuse("folio", _TAKEN)
         seen.add(key)

@@ -72,7 +72,8 @@ async def _later(fault: Fault, call: Call) -> None:
     request, path = Request(call.scope, call.receive), path_of(call.scope)
     key = web.find_key(request, call.context)
     is_event = path.startswith("/documents/") and path.endswith("/states")
-    if key is None or request.method != "POST" or not (path == desk.BATCH or is_event):
+    is_known = request.method == "POST" and (path == desk.BATCH or is_event)
+    if key is None or not key.can_issue or not is_known:
         await wire.drain(call.receive)
     else:
         asked = request.headers.get("idempotency-key")
