@@ -14,7 +14,7 @@ ORDER = (
     *("errors", "event_loop", "columns", "domain", "settings", "streams", "home"),  # ground floor
     *("api", "arrow", "lake", "warehouse", "outbox", "inbox", "sandbox"),
     *("extract", "pipeline"),  # top floor: the moves of one sync
-    *("analysis", "spreadsheet", "export", "files"),  # and what people hold
+    *("analysis", "spreadsheet", "export", "reports", "files"),  # and what people hold
     *("__init__", "cli", "__main__"),
 )
 """A room imports itself and those before it. ``__init__`` is the library's front door."""
@@ -23,6 +23,7 @@ ONLY = {
     "httpx": {"api", "sandbox"},
     "duckdb": {"arrow", "warehouse", "analysis"},
     "pandas": {"analysis"},
+    "matplotlib": {"reports"},
     "pyarrow.parquet": {"lake"},
     "sqlite3": {"outbox", "inbox", "sandbox"},
     "adbc_driver_sqlite": set(),  # a second SQLite in the process would drop the ledger's locks

@@ -65,38 +65,39 @@ def export(
             (row[0], row[1]) for row in con.execute(f"DESCRIBE {quoted}").fetchall()
         ]
         ((rows,),) = con.execute(f"SELECT count(*) FROM {quoted}").fetchall()
-        target = _target(out, force=force) if out else configured.home / "exports"
+        file = target(out, force=force) if out else configured.home / "exports"
         if out is None:
-            home.prepare(target)
-            target /= f"{name}.{kind}"
-        with _replacing(target, private=out is None) as temporary:
+            home.prepare(file)
+            file /= f"{name}.{kind}"
+        with replacing(file, private=out is None) as temporary:
             if kind == "xlsx":
                 notes = spreadsheet.write(con, quoted, columns, rows, temporary)
             else:
                 _copy(con, quoted, columns, kind, temporary)
-        return Exported(target, name, rows, target.stat().st_size, notes)
+        return Exported(file, name, rows, file.stat().st_size, notes)
 
 
-def _target(out: Path, *, force: bool) -> Path:
-    target = out.expanduser().absolute()
-    if target.is_dir():
-        raise ConfigError(f"{target} is a folder: name a file.")
-    if not target.parent.is_dir():
-        raise ConfigError(f"There is no folder {target.parent}.")
-    if target.exists() and not force:
-        raise ConfigError(f"{target} exists already: add --force to overwrite it.")
-    return target
+def target(out: Path, *, force: bool) -> Path:
+    """Where a file that somebody named goes; ConfigError when it cannot go there."""
+    file = out.expanduser().absolute()
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder: name a file.")
+    if not file.parent.is_dir():
+        raise ConfigError(f"There is no folder {file.parent}.")
+    if file.exists() and not force:
+        raise ConfigError(f"{file} exists already: add --force to overwrite it.")
+    return file
 
 
 @contextmanager
-def _replacing(target: Path, *, private: bool) -> Iterator[Path]:
-    """A name beside ``target`` to write to; what is there at the end takes its place."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+def replacing(file: Path, *, private: bool) -> Iterator[Path]:
+    """A name beside ``file`` to write to; what is there at the end takes its place."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         if private:
             temporary.chmod(0o600)
-        temporary.replace(target)
+        temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -37,9 +37,10 @@ WITH given AS (
 rounded AS (
     SELECT
         *,
-        -- Millionths of a peso × 30, so that a half is a half: no DOUBLE.
-        (((b * r * d) * 1000000)::HUGEINT + 15000000) // 30000000 AS discount,
-        (((a * r * l) * 1000000)::HUGEINT + 15000000) // 30000000 AS late_charge,
+        -- Millionths of a peso × 30, so that a half is a half: no DOUBLE. The widest decimal:
+        -- a narrower one overflows at an invoice of two million pesos over 45 days.
+        ((b::DECIMAL(24, 0) * r * d * 1000000)::HUGEINT + 15000000) // 30000000 AS discount,
+        ((a::DECIMAL(24, 0) * r * l * 1000000)::HUGEINT + 15000000) // 30000000 AS late_charge,
         round(c * 0.19, 0) AS commission_iva
     FROM given
 )

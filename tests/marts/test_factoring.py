@@ -152,6 +152,9 @@ def test_sequence_cedente_and_portfolio() -> None:
         # a commission of 1 % and the discount on F: 100,000 × .02 × 15 / 30
         ("100000, 15, 0.02, advance_rate := 0.9, commission_rate := 0.01, discount_on_face := true",
          (90_000, 1_000, 1_000, 190, 87_810, 10_000, 10_000, "4.87")),
+        # a hundred thousand million pesos: no product overflows
+        ("100000000000, 90, 0.03, days_late := 30",
+         (100_000_000_000, 9_000_000_000, 0, 0, 91_000_000_000, 0, -3_000_000_000, "3.00")),
         ("1000, 0, 0.02", (1_000, 0, 0, 0, 1_000, 0, 0, None)),
     ],
 )  # fmt: skip

@@ -49,6 +49,20 @@ def _export(p: argparse.ArgumentParser) -> None:
     p.add_argument("--force", action="store_true", help="overwrite an --out that exists")
 
 
+def _report(p: argparse.ArgumentParser) -> None:
+    p.add_argument("kind", metavar="REPORT", help="receivables or factoring")
+    p.add_argument("--entity", metavar="RUT", help="only this company: its RUT or id")
+    p.add_argument("--as-of", metavar="DATE", help="end of this day, YYYY-MM-DD (newest)")
+    p.add_argument("--out", metavar="FILE", help="default: exports/REPORT-DATE.html in the home")
+    p.add_argument("--force", action="store_true", help="overwrite an --out that exists")
+    offer = p.add_argument_group("an offer to be priced (factoring; none is assumed)")
+    offer.add_argument("--monthly-rate", metavar="PERCENT", help="discount a month, such as 1.5")
+    offer.add_argument("--advance-rate", metavar="PERCENT", default="100", help="advanced (100)")
+    offer.add_argument(
+        "--commission", type=_whole, default=0, metavar="PESOS", help="a document, without IVA (0)"
+    )
+
+
 def _files(p: argparse.ArgumentParser) -> None:
     p.add_argument("document", metavar="DOCUMENT", help="its id, or ISSUER_RUT:TYPE:FOLIO")
     p.add_argument("--pdf", action="store_true", help="only the PDF")
@@ -105,6 +119,14 @@ COMMANDS = (
         "tupana export marts.receivables --format xlsx",
         _export,
         more="Text that a spreadsheet would take for a formula is made harmless.",
+    ),
+    Command(
+        "report",
+        "receivables or factoring as a page to read and print",
+        "tupana report receivables --entity 76086428-5 --as-of 2026-06-30",
+        _report,
+        more="One HTML file in Spanish, with its charts inside: it needs no network to be read. "
+        "It says of when its figures are and whether the last sync was complete.",
     ),
     Command(
         "companies",
