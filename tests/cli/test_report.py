@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.reports import build, write
+from tupana_etl.reports import Terms, build, write
 from tupana_etl.settings import Settings
 
 from .runner import Runner
@@ -147,15 +148,16 @@ def test_names_are_inert_and_trouble_is_told(synced: Runner, tmp_path: Path) -> 
         tmp_path,
         f"UPDATE marts.documents SET buyer_name = '{HOSTILE}'",
         f"UPDATE marts.cessions SET assignee_name = '{HOSTILE}'",
+        f"UPDATE marts.factoring_candidates SET counterparty_name = '{HOSTILE}'",
         "UPDATE raw.syncs SET complete = false",
         "UPDATE raw.windows SET complete = false, reason = 'torn' WHERE stream = 'cessions'",
     )
     for kind in ("receivables", "factoring"):
-        report = build(kind, settings)
+        report = build(kind, settings, terms=Terms(Decimal("0.015")))
         assert not report.complete
         page = read(write(report, settings))
         assert "<script" not in page
-        assert "&lt;script&gt;alert(1)&lt;/script&gt; $x_1$ &amp; =HYPER" in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt; $x_1$ &amp;" in page
         assert "La última lectura quedó incompleta" in page
         assert "cessions, " in page
 

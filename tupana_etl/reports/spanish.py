@@ -24,7 +24,7 @@ def pesos(value: int | Decimal | None) -> str:
     """``$ 1.190.000``; what nobody knows is «sin dato», never zero."""
     if value is None:
         return "sin dato"
-    return f"{MINUS if value < 0 else ''}${FIXED}{number(abs(value))}"
+    return f"{MINUS if value < 0 else ''}${FIXED}{number(-value if value < 0 else value)}"
 
 
 def money(value: int | Decimal | None, currency: str | None) -> str:
