@@ -59,7 +59,7 @@ def _report(p: argparse.ArgumentParser) -> None:
     offer.add_argument("--monthly-rate", metavar="PERCENT", help="discount a month, such as 1.5")
     offer.add_argument("--advance-rate", metavar="PERCENT", default="100", help="advanced (100)")
     offer.add_argument(
-        "--commission", type=_whole, default=0, metavar="PESOS", help="a document, without IVA (0)"
+        "--commission", type=whole, default=0, metavar="PESOS", help="a document, without IVA (0)"
     )
 
 
