@@ -68,7 +68,7 @@ def test_every_column_of_the_real_models_is_traced() -> None:
     assert bare <= {
         "as_of", "as_of_time", "documents", "docs_ours", "schedules", "cessions", "paid_documents",
         "purchases_without_month", "period_basis", "has_recourse", "check_name", "severity", "role",
-        "is_cycle", "message",
+        "is_cycle", "message", "proof",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -148,6 +149,25 @@ def test_a_failure_leaves_the_published_file(
         rebuild_marts(settings)
     with duckdb.connect(str(settings.analytics), read_only=True) as con:
         assert con.execute("SELECT x FROM marts.a").fetchall() == [(1,)]
+
+
+def test_a_broken_sum_stops_the_run(tmp_path: Path) -> None:
+    """With a model that makes a peso: the run fails and says what does not hold."""
+    root = tmp_path / "sql"
+    shutil.copytree(Path(__file__).parents[2] / "sql", root)
+    ageing = root / "marts" / "payables_aging.sql"
+    good = ageing.read_text()
+    assert "sum(open_balance_clp)::BIGINT" in good
+    ageing.write_text(
+        good.replace("sum(open_balance_clp)::BIGINT", "1 + sum(open_balance_clp)::BIGINT")
+    )
+    w = World()
+    w.document("33", "1", 10, side="received")
+    w.document("33", "2", 10)
+    con = w.run(only=("staging.proofs",))
+    assert con.execute("SELECT DISTINCT broken FROM staging.proofs").fetchall() == [(0,)]
+    with pytest.raises(ModelError, match=r"proofs\.sql.*ageing adds up to the payables: off by -1"):
+        w.rerun(con, root=root, only=("staging.proofs",))
 
 
 def test_twice_is_the_same() -> None:
