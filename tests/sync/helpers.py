@@ -82,7 +82,8 @@ def site(folder: Path, **world: Any) -> Iterator[Site]:
     """A sandbox with a world of its own, and an empty home, below ``folder``."""
     shape = {"documents": 200, "months": 6, "today": TODAY, **world}
     # A short history: each month of SII's books is a request.
-    start = None if shape["months"] > 6 else TODAY.replace(day=1) - timedelta(days=190)
+    months = shape["months"]
+    start = None if months > 6 else TODAY.replace(day=1) - timedelta(days=31 * months + 4)
     with running(folder / "world.sqlite", World(**shape)) as url:
         yield Site(
             url,
