@@ -299,7 +299,9 @@ def _x(day: date) -> float:
 
 def _names(axes: Axes, names: Sequence[str], *, narrow: bool) -> None:
     longest = 17 if narrow else 34
-    axes.set_yticks(range(len(names)), [textwrap.fill(n, longest, max_lines=2) for n in names])
+    axes.set_yticks(
+        range(len(names)), [textwrap.fill(n, longest, max_lines=2, placeholder="…") for n in names]
+    )
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0, labelcolor=INK)
 
