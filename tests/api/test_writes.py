@@ -92,7 +92,10 @@ def acting(*acts: Act, read: int | None = None) -> Iterator[tuple[str, list[byte
                     got.append(taken)
                     resets(connection)
                     continue
-                got.append(whole_request(connection))
+                request = whole_request(connection)
+                if not request:
+                    continue
+                got.append(request)
                 (left.pop(0) if len(left) > 1 else left[0])(connection)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -380,6 +383,23 @@ def test_a_cancelled_post_is_raised_and_its_stage_was_told() -> None:
     with acting(lambda c: time.sleep(0.2)) as (url, _):
         asyncio.run(cancelled(url))
     assert stages.index("send_request_headers.started") < stages.index("send_request_body.complete")
+
+
+def test_a_process_that_stood_still_sends_nothing() -> None:
+    answers = iter([True, False])  # fresh when it is asked first, stale when connected
+
+    with acting(says(202, TAKEN)) as (url, got):
+        stale = post_still(url, lambda: next(answers))
+        at_once = post_still(url, lambda: False)
+    assert (stale.kind, at_once.kind, got) == (Kind.NOT_SENT, Kind.NOT_SENT, [])
+
+
+def post_still(url: str, still: Callable[[], bool]) -> Outcome:
+    async def run() -> Outcome:
+        async with Writer(settings_of(url)) as writer:
+            return await writer.post("/documents/batch", BODY, company="1-9", still=still)
+
+    return asyncio.run(run())
 
 
 def test_no_key_appears_in_outcomes_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:

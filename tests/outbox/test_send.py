@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
-from tupana_etl.errors import LockHeld
+from tupana_etl.errors import LedgerError, LockHeld
 from tupana_etl.outbox import envelopes, rows
-from tupana_etl.outbox.ledger import open_ledger, sending
+from tupana_etl.outbox.ledger import Ledger, open_ledger, sending
 from tupana_etl.outbox.states import IllegalMove, State
 
 from .office import Office, document
@@ -484,6 +487,54 @@ def test_after_a_rebuild_no_row_is_sent_before_it_was_looked_up(office: Office) 
     office.vendor.lists = "rich"
     assert office.send().counts == {State.VERIFIED: 2}
     assert len(office.vendor.posts) == 1
+    office.check()
+
+
+def test_a_sender_stopped_for_a_day_does_not_replay_what_it_had_decided(office: Office) -> None:
+    office.approve("a")
+    office.vendor.moods = ["cut"]
+    office.send(wait=0)
+    office.at += timedelta(minutes=1)
+    original = envelopes.open_attempt
+
+    def stopped(*args: Any, **options: Any) -> envelopes.Attempt:
+        attempt = original(*args, **options)
+        office.at += timedelta(hours=30)  # between the attempt and its first byte
+        return attempt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envelopes, "open_attempt", stopped)
+        office.send(wait=0)
+    assert len(office.vendor.posts) == 1
+    office.at += timedelta(minutes=1)
+    office.send(wait=0)
+    assert office.states()["a"] is State.QUARANTINED
+    assert len(office.vendor.posts) == 1
+
+
+@pytest.mark.parametrize("commit", range(1, 9))
+def test_a_disk_that_fails_at_any_commit_sends_nothing_more(office: Office, commit: int) -> None:
+    office.approve("a")
+    office.approve("b", issuer="77777777-7")
+    left = [commit]
+    original = Ledger.transaction
+
+    @contextmanager
+    def failing(self: Ledger) -> Iterator[None]:
+        left[0] -= 1
+        if left[0] > 0:
+            with original(self):
+                yield
+            return
+        raise self._failed(sqlite3.OperationalError("database or disk is full"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "transaction", failing)
+        with pytest.raises(LedgerError, match="could not be written"):
+            office.send()
+    posts = len(office.vendor.posts)
+    assert posts <= 2
+    assert office.send().counts == {State.VERIFIED: 2}
     office.check()
 
 

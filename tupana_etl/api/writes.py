@@ -91,10 +91,13 @@ class Writer:
         idempotency_key: str = "",
         headers: dict[str, str] | None = None,
         expects_batch: bool = True,
+        still: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """Sends ``body`` as it is to ``path`` below the base URL, once.
 
         ``company`` is whom it concerns: a 403 may refuse that company and not the key.
+        ``still`` is asked at the last moment before the first byte: a process that was
+        stopped for hours must not send what was decided before; False is NOT_SENT.
         Every end is an Outcome, except that a cancelled task and an error of ours are
         raised: then it is not known whether the request went out.
         """
@@ -104,7 +107,9 @@ class Writer:
         own = {"Content-Type": "application/json"} | (headers or {})
         if idempotency_key:
             own["Idempotency-Key"] = idempotency_key
-        progress = _Progress(self._watch)
+        if not still():
+            return _STALE
+        progress = _Progress(self._watch, still)
         request = self._http.build_request(
             "POST",
             url,
@@ -130,6 +135,8 @@ class Writer:
         try:
             async with asyncio.timeout(self._deadline):
                 answer, arrived = await self._send(request)
+        except _Stale:
+            return _STALE
         except ServerError as error:  # larger than anything we read
             return Outcome(Kind.AMBIGUOUS, error.message, status=error.status)
         except (httpx.RequestError, TimeoutError) as error:
@@ -163,11 +170,18 @@ class Writer:
         return Outcome(Kind.NOT_SENT, told)
 
 
+class _Stale(Exception):
+    """Too much time went by between the decision to send and the first byte."""
+
+
+_STALE = Outcome(Kind.NOT_SENT, "This process stood still for too long; nothing was sent.")
+
+
 class _Progress:
     """How far a request has come, by httpcore's trace: begun is when its first byte may go."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, still: Callable[[], bool]) -> None:
+        self._watch, self._still = watch, still
         self.watched = False
         self.begun = False
 
@@ -175,6 +189,8 @@ class _Progress:
         self.watched = True
         _, _, stage = event.partition(".")
         if stage == "send_request_headers.started" and _is_post(info):
+            if not self._still():
+                raise _Stale
             self.begun = True
         self._watch(stage)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tupana_etl.api.outcomes import Kind, Outcome
 from tupana_etl.api.retry import wait_before
@@ -17,6 +17,10 @@ PATH = "/documents/batch"
 SAME_REFUSALS = 8
 """Whole envelopes of a company refused in a row with the same words, none taken in
 between: then it is the company that is refused and not its rows."""
+
+CLAIM = timedelta(seconds=90)
+"""How old an attempt may be when its first byte leaves: a process may be stopped between
+the two, and wake up when the look-up and the key behind it are worth nothing any more."""
 
 _UNSENT = (Kind.NOT_SENT, Kind.NOT_PROCESSED)
 
@@ -73,6 +77,7 @@ async def _attempt(
             company=envelope.entity,
             idempotency_key=envelope.idem_key,
             headers={"X-Use-Defaults": "true"} if envelope.use_defaults else None,
+            still=lambda: run.ledger.clock() - attempt.opened_at < CLAIM,
         )
     except BaseException:  # cancelled, or a bug of ours: bytes may have left
         unknown_after_crash(run.ledger, attempt)
