@@ -39,6 +39,10 @@ ISSUING = """## Issuing
 list, book and file of the world. `json_param` comes back in details and rich list rows, and
 `json_param__KEY=VALUE` finds it (2026-08; the older contract ignores the filter in silence).
 
+`X-Use-Defaults: true` fills in the type (33), the day (the world's today when the batch is
+accepted) and the payment method (2), lets the names of the parties be left out (the registry's
+are taken) and nothing else. A folio that is not given is the next one either way.
+
 Nothing runs in the background: the server catches up with its clock whenever it is asked
 something. So results depend on the clock alone, a test moves it instead of waiting, and a server
 that was stopped goes on where it was: batches, keys and switches are in its file. Faults are not.

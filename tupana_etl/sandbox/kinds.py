@@ -38,6 +38,7 @@ DONE = {
     "lost": "Done; then closed without an answer, or argument: 'reset', 'hang'.",
     "done_status": "Done; then the answer is a gateway's of argument (502).",
     "later": "Closed without an answer; done argument seconds later (60), by the sandbox's clock.",
+    "later_hang": "No answer until the client leaves; done argument seconds later (60).",
     "html": "Done; the right status with an HTML page.",
     "no_body": "Done; the right status with no body.",
     "not_utf8": "Done; the answer has a byte that is no UTF-8.",
@@ -71,7 +72,7 @@ OF_COMPANY = frozenset({"403_company", "hide_company", "empty"})
 
 OF_A_NUMBER = frozenset(
     {
-        *("slow", "status", "redirect", "reset_request", "done_status", "later"),
+        *("slow", "status", "redirect", "reset_request", "done_status", "later", "later_hang"),
         *("slow_loris", "skewed_date", "other_totals", "sii_reject"),
     }
 )

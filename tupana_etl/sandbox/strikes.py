@@ -80,7 +80,10 @@ async def _later(fault: Fault, call: Call) -> None:
         defaults = request.headers.get("x-use-defaults", "").lower() == "true"
         submission = desk.Submission(await request.body(), asked, defaults, key)
         desk.postpone(call.context, path, submission, float(fault.argument or 60))
-    await wire.close(call.scope, call.receive)
+    if fault.kind == "later":
+        await wire.close(call.scope, call.receive)
+    else:
+        await wire.hang(call.receive)
 
 
 async def _lost(fault: Fault, call: Call, _: Answer) -> None:
@@ -119,6 +122,7 @@ _INSTEAD: dict[str, Callable[[Fault, Call], Awaitable[None]]] = {
     "close": _close,
     "hang": _hang,
     "later": _later,
+    "later_hang": _later,
 }
 _AFTER: dict[str, Callable[[Fault, Call, Answer], Awaitable[None]]] = {
     "lost": _lost,
