@@ -34,7 +34,7 @@ $(STAMP): stale
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench-marts check format dev notebooks lock wheel-check clean stale
+.PHONY: help setup demo test test-long bench-marts bench-scale check format dev notebooks lock wheel-check clean stale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ test-long: $(STAMP) ## Run the tests and their long relatives: 300 fault schedul
 
 bench-marts: $(STAMP) ## Measure all models on a million documents (ARGS='--documents 100000')
 	@$(PY) bench/marts.py $(ARGS)
+
+bench-scale: $(STAMP) ## Memory and time of a sync of 200,000 documents, phase by phase
+	@$(PY) bench/scale.py $(ARGS)
 
 check: $(STAMP) ## Lint, format and types, as CI does
 	@$(PY) -m ruff check

@@ -17,6 +17,7 @@ from typing import Any
 from tupana_etl import home
 from tupana_etl.errors import ConfigError
 from tupana_etl.event_loop import run_async
+from tupana_etl.extract.bounds import bounded
 from tupana_etl.extract.intake import Order, Taken, take_in
 from tupana_etl.extract.preview import Ahead, look_ahead
 from tupana_etl.extract.reading import OnRows
@@ -187,7 +188,8 @@ def _run_one(
             manifest.open_for_append()
             remove_leftovers(manifest)
             apply(con, manifest)
-            taken = run_async(read(manifest, Known(con)))
+            with bounded(con) as known:
+                taken = run_async(read(manifest, known))
             apply(con, manifest)
             models = _build(con, settings) if marts else []
             results = _results(con, taken)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,15 +25,58 @@ Bad = dict[int, str]
 """Position of each value that does not fit, with the reason."""
 
 _WIDE = pa.decimal128(38, 18)
+_NULL = pa.nulls(1, pa.string())[0]
+_SEPARATOR = b"\x00"
 
 
 def text_array(values: Sequence[str | None]) -> pa.Array:
     """Arrow strings, without passing through ``pyarrow.array``."""
-    encoded = [b"" if v is None else v.encode() for v in values]
+    if None in values:
+        here = _bitmap(bytes([v is not None for v in values]))
+        texts = _texts(["" if v is None else v for v in values])
+        return pa.Array.from_buffers(pa.string(), len(texts), [here, *texts.buffers()[1:]])
+    return _texts(cast(Sequence[str], values))
+
+
+def raw_array(values: Sequence[bytes]) -> pa.Array:
+    """Arrow strings of JSON values as they came; null where JSON says null.
+
+    Raises UnicodeDecodeError for bytes that are no UTF-8.
+    """
+    data = _SEPARATOR.join(values)
+    if not data.isascii():
+        data.decode()  # a value begins and ends in ASCII: none can heal its neighbour
+    texts = _split(data, len(values))
+    # JSON text holds no bare control character: the separator is always ours.
+    if b"null" not in data:
+        return texts
+    return pc.if_else(pc.equal(texts, text_array(["null"])[0]), _NULL, texts)
+
+
+def bool_array(values: Sequence[bool | None]) -> pa.Array:
+    """Arrow booleans."""
+    ones = _bitmap(bytes(map(bool, values)))
+    here = _bitmap(bytes([v is not None for v in values])) if None in values else None
+    return pa.Array.from_buffers(pa.bool_(), len(values), [here, ones])
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    data = "\x00".join(values).encode()
+    if data.count(_SEPARATOR) == len(values) - 1:
+        return _split(data, len(values))
+    encoded = [v.encode() for v in values]  # none at all, or a text that holds the separator
     offsets = array("i", accumulate(map(len, encoded), initial=0))
-    nulls = _bitmap(bytes(v is not None for v in values)) if None in values else None
-    buffers = [nulls, pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(encoded))]
+    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def _split(data: bytes, rows: int) -> pa.Array:
+    """Texts that stand in ``data`` one after another: found in C++, at a third of the cost."""
+    if not rows:
+        return pa.nulls(0, pa.string())
+    ends = pa.py_buffer(array("i", (0, len(data))).tobytes())
+    one = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)])
+    return pc.split_pattern(one, "\x00").values
 
 
 def int_array(values: Sequence[int]) -> pa.Array:
@@ -43,7 +87,7 @@ def int_array(values: Sequence[int]) -> pa.Array:
 
 
 def constant(value: str | None, rows: int) -> pa.Array:
-    return text_array([value] * rows)
+    return pa.repeat(text_array([value])[0], rows)
 
 
 def moments(moment: datetime, rows: int) -> pa.Array:
@@ -52,23 +96,23 @@ def moments(moment: datetime, rows: int) -> pa.Array:
     return int_array([micros] * rows).view(Kind.TIME.arrow)
 
 
-def build(kind: Kind, values: list[str | None]) -> tuple[pa.Array, Bad]:
-    """The column of a kind. What does not fit is null there and named in ``Bad``."""
+def build(kind: Kind, texts: pa.Array) -> tuple[pa.Array, Bad]:
+    """The column of a kind, of its texts. What does not fit is null there and in ``Bad``."""
     convert = _CONVERT[kind]
     try:
-        return convert(values), {}
+        return convert(texts), {}
     except (pa.ArrowInvalid, ValueError, OverflowError):
         pass  # at least one value does not fit: find which, below
     kept: list[str | None] = []
     bad: Bad = {}
-    for position, value in enumerate(values):
+    for position, value in enumerate(texts.to_pylist()):
         try:
-            convert([value])
+            convert(text_array([value]))
             kept.append(value)
         except (pa.ArrowInvalid, ValueError, OverflowError) as error:
             bad[position] = f"{value!r} is no {kind.value}: {str(error).splitlines()[0]}"
             kept.append(None)
-    return convert(kept), bad
+    return convert(text_array(kept)), bad
 
 
 def _bitmap(flags: bytes) -> pa.Buffer:
@@ -81,18 +125,20 @@ def _rut(text: str) -> str:
     return canonical_rut(text) or text.strip()
 
 
-def _ruts(values: list[str | None]) -> pa.Array:
-    return text_array([None if v is None else _rut(v) for v in values])
+def _each(change: Callable[[str], str], texts: pa.Array) -> pa.Array:
+    return text_array([None if v is None else change(v) for v in texts.to_pylist()])
 
 
-def _quantities(values: list[str | None]) -> pa.Array:
-    wide = pc.cast(text_array(values), _WIDE)
-    rounded = pc.round(wide, ndigits=6, round_mode="half_towards_infinity")
+def _ruts(texts: pa.Array) -> pa.Array:
+    return _each(_rut, texts)
+
+
+def _quantities(texts: pa.Array) -> pa.Array:
+    rounded = pc.round(pc.cast(texts, _WIDE), ndigits=6, round_mode="half_towards_infinity")
     return pc.cast(rounded, Kind.QUANTITY.arrow)
 
 
-def _integers(values: list[str | None]) -> pa.Array:
-    texts = text_array(values)
+def _integers(texts: pa.Array) -> pa.Array:
     try:
         return pc.cast(texts, pa.int64())
     except pa.ArrowInvalid:
@@ -100,22 +146,23 @@ def _integers(values: list[str | None]) -> pa.Array:
         return pc.cast(pc.cast(texts, _WIDE), pa.int64())
 
 
-def _dates(values: list[str | None]) -> pa.Array:
-    # An older example of the vendor shows a full timestamp where a date is due.
-    return pc.cast(text_array([None if v is None else _day(v) for v in values]), pa.date32())
+def _dates(texts: pa.Array) -> pa.Array:
+    try:
+        return pc.cast(texts, pa.date32())
+    except pa.ArrowInvalid:
+        # An older example of the vendor shows a full timestamp where a date is due.
+        return pc.cast(_each(_day, texts), pa.date32())
 
 
 def _day(text: str) -> str:
     return text[:10] if len(text) > 10 and text[10] in "T " else text
 
 
-def _times(values: list[str | None]) -> pa.Array:
+def _times(texts: pa.Array) -> pa.Array:
     try:
-        return pc.cast(text_array(values), Kind.TIME.arrow)
+        return pc.cast(texts, Kind.TIME.arrow)
     except pa.ArrowInvalid:
-        return pc.cast(
-            text_array([None if v is None else _utc(v) for v in values]), Kind.TIME.arrow
-        )
+        return pc.cast(_each(_utc, texts), Kind.TIME.arrow)
 
 
 def _utc(text: str) -> str:
@@ -126,14 +173,18 @@ def _utc(text: str) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
-def _cast(to: pa.DataType) -> Callable[[list[str | None]], pa.Array]:
-    return lambda values: pc.cast(text_array(values), to)
+def _same(texts: pa.Array) -> pa.Array:
+    return texts
 
 
-_CONVERT: dict[Kind, Callable[[list[str | None]], pa.Array]] = {
-    Kind.TEXT: text_array,
-    Kind.ID: text_array,
-    Kind.JSON: text_array,
+def _cast(to: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+    return lambda texts: pc.cast(texts, to)
+
+
+_CONVERT: dict[Kind, Callable[[pa.Array], pa.Array]] = {
+    Kind.TEXT: _same,
+    Kind.ID: _same,
+    Kind.JSON: _same,
     Kind.RUT: _ruts,
     Kind.MONEY: _cast(Kind.MONEY.arrow),
     Kind.QUANTITY: _quantities,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from tupana_etl.arrow import cells
 from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, column_array, null_keys, reject
-from tupana_etl.arrow.wire import UNFIT, Wire, joined
+from tupana_etl.arrow.wire import UNFIT, Opened, Wire, joined
 from tupana_etl.streams import Stream
 
 SLICED = frozenset({"master_entity_id", "document_type", "document_id", "position"})
@@ -26,39 +26,65 @@ class ChildDecoder:
         self._columns = [c for c in stream.columns if c.name not in SLICED]
         self._wire = Wire(self._columns)
         self._outer, _, self._inner = stream.source.partition("[].")
+        self._decoder: tuple[Any, msgspec.json.Decoder[Any]] | None = None
 
     def decode(
         self, rows: list[Any], ids: list[str], where: Mapping[str, str], order: range
     ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
         """The children, the positions of parents that do not say theirs, the rejects."""
-        lists, refused = self._lists(rows, ids)
-        missing = [i for i, raws in enumerate(lists) if raws is None]
-        flat = [raw for raws in lists for raw in raws or ()]
-        owner = [i for i, raws in enumerate(lists) for _ in raws or ()]
-        place = [n for raws in lists for n in range(1, len(raws or ()) + 1)]
-        kids, rejects = self._take(flat, [ids[i] for i in owner])
+        raws = [getattr(row, self._outer) for row in rows]
+        try:
+            lists = self._typed(raws)
+        except UNFIT:
+            return self._one_by_one(raws, ids, where, order)
+        kids = [kid for listed in lists for kid in listed or ()]
+        batch, wrong = self._batch(kids, *_places(lists, ids, order), where)
+        if wrong:
+            return self._one_by_one(raws, ids, where, order)
+        return batch, [i for i, listed in enumerate(lists) if listed is None], []
+
+    def _typed(self, raws: list[Any]) -> list[list[Any] | None]:
+        """All lists in one go. Raises UNFIT when any child does not fit, or has a new key."""
+        row = self._wire.row_type
+        if self._decoder is None or self._decoder[0] is not row:
+            kids: Any = list[row]  # type: ignore[valid-type]
+            if self._inner:
+                inner = (self._inner, kids | None | UnsetType, UNSET)
+                outer: Any = msgspec.defstruct("Outer", [inner], gc=False)
+                kids = list[outer]
+            self._decoder = (row, msgspec.json.Decoder(list[kids | None]))
+        lists: list[list[Any] | None] = self._decoder[1].decode(joined(raws))
+        return [_flat(o, self._inner) for o in lists] if self._inner else lists
+
+    def _one_by_one(
+        self, raws: list[Any], ids: list[str], where: Mapping[str, str], order: range
+    ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
+        lists, refused = self._lists(raws, ids)
+        missing = [i for i, listed in enumerate(lists) if listed is None]
+        flat = [raw for listed in lists for raw in listed or ()]
+        parents, places, orders = _places(lists, ids, order)
+        kids, rejects = self._take(flat, parents)
         rejects += refused
         kept = [i for i, kid in enumerate(kids) if kid is not None]
         taken = [kids[i] for i in kept]
         batch, wrong = self._batch(
             taken,
-            [ids[owner[i]] for i in kept],
-            [place[i] for i in kept],
-            [order[owner[i]] for i in kept],
+            [parents[i] for i in kept],
+            [places[i] for i in kept],
+            [orders[i] for i in kept],
             where,
         )
         for position, (column, why) in wrong.items():
             raw = flat[kept[position]]
-            rejects.append(reject(self.stream, raw, why, column, ids[owner[kept[position]]]))
+            rejects.append(reject(self.stream, raw, why, column, parents[kept[position]]))
         if wrong:
             batch = batch.take(cells.int_array([i for i in range(len(taken)) if i not in wrong]))
         return batch, missing, rejects
 
     def _lists(
-        self, rows: list[Any], ids: list[str]
+        self, raws: list[Any], ids: list[str]
     ) -> tuple[list[list[Raw] | None], list[Reject]]:
         """Each parent's list, None where it does not say; what is no list is rejected."""
-        raws = [getattr(row, self._outer) for row in rows]
         try:
             return self._opened(raws), []
         except UNFIT:
@@ -114,6 +140,7 @@ class ChildDecoder:
     ) -> tuple[pa.RecordBatch, Wrong]:
         bad: Wrong = {}
         arrays = []
+        opened: Opened = {}
         for column in self.stream.columns:
             if column.name == "document_id":
                 arrays.append(cells.text_array(parents))
@@ -122,7 +149,7 @@ class ChildDecoder:
             elif column.name in SLICED:
                 arrays.append(cells.constant(where.get(column.name), len(kids)))
             else:
-                built, wrong = column_array(column, self._wire.cells(kids, column))
+                built, wrong = column_array(column, self._wire.cells(kids, column, opened))
                 if column.name in self.stream.key:
                     bad.update(null_keys(column.name, built))
                 bad.update({i: (column.name, why) for i, why in wrong.items()})
@@ -131,3 +158,29 @@ class ChildDecoder:
         arrays.append(cells.text_array([""] * len(kids)))
         arrays.append(cells.int_array(order))
         return pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream)), bad
+
+
+def _flat(outers: list[Any] | None, inner: str) -> list[Any] | None:
+    """The children inside each of a parent's objects; None when none of them says any."""
+    if not outers:
+        return outers
+    lists = [kids for o in outers if (kids := getattr(o, inner)) is not None and kids is not UNSET]
+    if not lists:
+        return None
+    return lists[0] if len(lists) == 1 else [kid for kids in lists for kid in kids]
+
+
+def _places(
+    lists: Sequence[Sequence[Any] | None], ids: list[str], order: range
+) -> tuple[list[str], list[int], list[int]]:
+    """Of each child: its parent's id, its place from 1, its parent's number."""
+    parents: list[str] = []
+    places: list[int] = []
+    orders: list[int] = []
+    for listed, parent, number in zip(lists, ids, order, strict=True):
+        if listed:
+            count = len(listed)
+            parents += [parent] * count
+            places += range(1, count + 1)
+            orders += [number] * count
+    return parents, places, orders

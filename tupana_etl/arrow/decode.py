@@ -7,7 +7,8 @@ go to rejects with their JSON as it came. Nothing is dropped without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ from tupana_etl.arrow.rows import (
     null_keys,
     reject,
 )
-from tupana_etl.arrow.wire import UNFIT, Wire
+from tupana_etl.arrow.wire import UNFIT, Opened, Wire
 from tupana_etl.columns import Column
 from tupana_etl.streams import Stream, children
 
@@ -51,6 +52,9 @@ class Decoder:
         wire = [c for c in stream.columns if c.name not in self._own]
         self._columns = wire
         self._wire = Wire(wire, [child.source for child, _ in self._children])
+        # Two threads that decode share one interpreter: they only keep a third, the one
+        # that reads the network, waiting for it.
+        self._decoding = threading.Lock()
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -62,6 +66,21 @@ class Decoder:
 
         Raises msgspec.DecodeError when the body is no JSON array.
         """
+        with self._decoding:
+            return self._decode(body, where, first_row)
+
+    def decode_together(
+        self, bodies: Sequence[bytes], where: Mapping[str, str], first_row: int = 0
+    ) -> Decoded | None:
+        """The rows of several pages as one batch, in order: half the cost of one by one.
+
+        None when any row did not fit: only :meth:`decode` can say which page it was on.
+        """
+        inside = [body.strip()[1:-1].strip() for body in bodies]
+        decoded = self.decode(b"[" + b",".join([i for i in inside if i]) + b"]", where, first_row)
+        return None if decoded.rejects else decoded
+
+    def _decode(self, body: bytes, where: Mapping[str, str], first_row: int) -> Decoded:
         rows, raws, rejects = self._rows(body)
         built, absent, bad = self._build(rows)
         if bad:
@@ -104,8 +123,9 @@ class Decoder:
         built: dict[str, pa.Array] = {}
         absent: list[list[str]] = [[] for _ in rows]
         bad: Wrong = {}
+        opened: Opened = {}
         for column in self._columns:
-            values, wrong = self._cells(rows, column)
+            values, wrong = self._cells(rows, column, opened)
             bad.update({i: (column.name, why) for i, why in wrong.items()})
             for position, value in enumerate(values) if UNSET in values else ():
                 if value is UNSET:
@@ -116,16 +136,18 @@ class Decoder:
                 bad.update(null_keys(column.name, built[column.name]))
         return built, absent, bad
 
-    def _cells(self, rows: list[Any], column: Column) -> tuple[list[Any], dict[int, str]]:
+    def _cells(
+        self, rows: list[Any], column: Column, opened: Opened
+    ) -> tuple[list[Any], dict[int, str]]:
         try:
-            return self._wire.cells(rows, column), {}
+            return self._wire.cells(rows, column, opened), {}
         except UNFIT:
             pass  # an object inside some row has another shape: find which, below
         values: list[Any] = []
         wrong: dict[int, str] = {}
         for position, row in enumerate(rows):
             try:
-                values += self._wire.cells([row], column)
+                values += self._wire.cells([row], column, {})
             except UNFIT as error:
                 values.append(None)
                 wrong[position] = str(error)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Raw
 
 from tupana_etl.arrow import cells
@@ -40,11 +41,11 @@ def column_array(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int,
     """The column, with null and a reason where a value does not fit."""
     try:
         texts = as_text(values, column.kind)
-    except UnicodeDecodeError:
+    except UnicodeError:
         return _column_of_odd_bytes(column, values)
     if column.null_as is not None:
-        texts = [column.null_as if t is None else t for t in texts]
-    if not any(t is not None for t in texts):
+        texts = pc.fill_null(texts, cells.text_array([column.null_as])[0])
+    if texts.null_count == len(texts):
         return pa.nulls(len(texts), column.kind.arrow), {}
     return cells.build(column.kind, texts)
 
@@ -54,7 +55,7 @@ def _column_of_odd_bytes(column: Column, values: list[Any]) -> tuple[pa.Array, d
     for position, value in enumerate(values):
         try:
             as_text([value], column.kind)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             bad[position] = str(error)
     array, others = column_array(column, [None if i in bad else v for i, v in enumerate(values)])
     return array, bad | others

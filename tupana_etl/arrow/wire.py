@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 from msgspec import UNSET, Raw, UnsetType
 
+from tupana_etl.arrow.cells import bool_array, raw_array, text_array
 from tupana_etl.columns import Column, Kind
 from tupana_etl.streams import DROPPED, is_secret
 
@@ -40,6 +43,11 @@ _UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
 
 Cell = Any
 """A wire value: str, int, bool, Raw, None (explicit null) or UNSET (the key is absent)."""
+
+Opened = dict[str, list[Any]]
+"""Objects inside rows that were decoded already, by the name they stand under."""
+
+_NULL = Raw(b"null")
 
 
 class Wire:
@@ -89,6 +97,11 @@ class Wire:
         self._rows = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
         self._one = msgspec.json.Decoder(self._row)
 
+    @property
+    def row_type(self) -> Any:
+        """The struct of a row; another one once a key was learned."""
+        return self._row
+
     def rows(self, body: bytes) -> list[Any]:
         """Rows of a JSON array. Raises msgspec.ValidationError if any does not fit."""
         rows: list[Any] = self._rows.decode(body)
@@ -131,68 +144,75 @@ class Wire:
         }
         return msgspec.json.encode(found).decode() if found else None
 
-    def cells(self, rows: list[Any], column: Column) -> list[Cell]:
-        """The column's value in each row: the first place that has one, else null, else UNSET."""
-        best = [getattr(row, column.name) for row in rows]
+    def cells(self, rows: list[Any], column: Column, opened: Opened) -> list[Cell]:
+        """The column's value in each row: the first place that has one, else null, else UNSET.
+
+        ``opened`` is an empty dict that the calls for the same rows share.
+        """
+        best = [*map(attrgetter(column.name), rows)]
         for source in column.sources:
-            if not any(_missing(v) for v in best):
+            if not has_gaps(best):
                 break
-            other = self._at(rows, source)
+            other = self._at(rows, source, opened)
+            if best.count(UNSET) == len(best):
+                best = other
+                continue
             best = [
                 b if not _missing(b) or o is UNSET else o for b, o in zip(best, other, strict=True)
             ]
         return best
 
-    def _at(self, rows: list[Any], source: str) -> list[Cell]:
+    def _at(self, rows: list[Any], source: str, opened: Opened) -> list[Cell]:
         head, *rest = source.split(".")
         if not rest:
-            return [getattr(row, head) for row in rows]
-        inner = self._opened(rows, head)
-        if self._is_list[head]:
-            inner = [i[0] if i else None for i in inner]
-        return [UNSET if i is None else getattr(i, rest[-1]) for i in inner]
+            return [*map(attrgetter(head), rows)]
+        if head not in opened:
+            opened[head] = self._opened(rows, head)
+        take = attrgetter(rest[-1])
+        return [UNSET if i is None else take(i) for i in opened[head]]
 
     def _opened(self, rows: list[Any], name: str) -> list[Any]:
-        opened: list[Any] = self._containers[name].decode(
-            joined([getattr(row, name) for row in rows])
-        )
-        return opened
+        inner = self._containers[name].decode(joined([*map(attrgetter(name), rows)]))
+        return [i[0] if i else None for i in inner] if self._is_list[name] else inner
 
 
 def joined(raws: Sequence[Raw | UnsetType | None]) -> bytes:
     """A JSON array of raw values, null where there is none: decoded in one call."""
-    return b"[" + b",".join([bytes(r) if isinstance(r, Raw) else b"null" for r in raws]) + b"]"
+    return b"[" + b",".join([r if r.__class__ is Raw else b"null" for r in raws]) + b"]"
 
 
 def _missing(value: Cell) -> bool:
     return value is UNSET or value is None or (value.__class__ is Raw and bytes(value) == b"null")
 
 
-def as_text(cells: list[Cell], kind: Kind) -> list[str | None]:
-    """Wire values as text: numbers by their own digits, strings unquoted, null as None."""
-    if kind is Kind.JSON:
-        return [_json(c) for c in cells]
-    if _TYPES[kind] == _TYPES[Kind.TEXT]:
-        return [None if c is UNSET else c for c in cells] if UNSET in cells else cells
-    return [_text(c) for c in cells]
+def has_gaps(values: list[Cell]) -> bool:
+    """Whether some value is null or absent."""
+    kinds = set(map(type, values))
+    if UnsetType in kinds or None.__class__ in kinds:
+        return True
+    return Raw in kinds and _NULL in values
 
 
-def _json(cell: Cell) -> str | None:
-    raw = bytes(cell) if isinstance(cell, Raw) else b"null"
-    return None if raw == b"null" else raw.decode()
+def as_text(cells: list[Cell], kind: Kind) -> pa.Array:
+    """Wire values as Arrow strings (booleans as such): numbers by their own digits, strings
+    unquoted, null where there is none. Raises UnicodeError for what is no UTF-8."""
+    kinds = set(map(type, cells))
+    if _TYPES[kind] == _TYPES[Kind.JSON]:
+        raws = cells if kinds == {Raw} else [c if c.__class__ is Raw else _NULL for c in cells]
+        if kind is Kind.JSON or b'"' not in b"".join(raws):
+            return raw_array(raws)
+        return text_array([_unquoted(r) for r in raws])
+    if UnsetType in kinds:
+        cells = [None if c is UNSET else c for c in cells]
+    if kind is Kind.BOOL:
+        return bool_array(cells)
+    if int in kinds:
+        cells = [None if c is None else str(c) for c in cells]
+    return text_array(cells)
 
 
-def _text(cell: Cell) -> str | None:
-    kind = cell.__class__
-    if kind is str:
-        return str(cell)
-    if cell is None or cell is UNSET:
+def _unquoted(cell: Raw) -> str | None:
+    raw = bytes(cell)
+    if raw == b"null":
         return None
-    if kind is Raw:
-        raw = bytes(cell)
-        if raw == b"null":
-            return None
-        return str(msgspec.json.decode(raw)) if raw[:1] == b'"' else raw.decode()
-    if kind is bool:
-        return "true" if cell else "false"
-    return str(cell)
+    return str(msgspec.json.decode(raw)) if raw[:1] == b'"' else raw.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -27,6 +28,9 @@ HISTORY_MONTHS = 24
 
 LISTED = {stream for stream in STREAMS.values() if not stream.is_child}
 """Streams with a list of their own; the others come with them."""
+
+THREADS = 3
+"""Threads beside the one that reads the network."""
 
 RESUMABLE = timedelta(hours=24)
 """An interrupted run older than this is begun anew: what it read has aged."""
@@ -91,6 +95,8 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
     anything is written; later only AuthError or an error of the disk.
     """
     settings, today = order.settings, domain.today()
+    # Each thread keeps memory of its own: one that decodes, one that compares, one that writes.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     async with Client(settings) as client:
         visible = await companies(client)
         home.check_origin(settings, [c.rut for c in visible])

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from tupana_etl.api.client import Client, Reply
 from tupana_etl.api.pages import Page, PageFacts, torn
 from tupana_etl.arrow.cells import int_array
-from tupana_etl.arrow.decode import Decoder
+from tupana_etl.arrow.decode import Decoded, Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.extract.details import DETAILS_AT_ONCE, ask_details, completed, is_lean
 from tupana_etl.extract.listing import pages_of, undated_pages
@@ -23,7 +23,10 @@ from tupana_etl.lake.window import WindowWriter
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
 
-HOLD_ROWS = 1_000
+DECODE_ROWS = 1_000
+"""Rows decoded at once: their pages wait for each other."""
+
+HOLD_ROWS = 2_000
 """Rows compared with the warehouse at once, and held in memory until then."""
 
 NAMED = 20
@@ -57,6 +60,7 @@ class Reading:
         self._writer = writer
         self._call = call
         self._pages: list[PageFacts] = []
+        self._waiting: list[Page] = []
         self._ids: set[str] = set()
         self._inside_ids: set[str] = set()
         self._keys: list[pa.RecordBatch] = []
@@ -101,10 +105,12 @@ class Reading:
         async with aclosing(self._listing(first, undated)) as pages:
             async for page in pages:
                 self._pages.append(page.facts)
-                await self._take_page(page)
-                on_rows(self._stream.name, 0, page.size)
+                self._waiting.append(page)
+                if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
+                    await self._take_pages(on_rows)
                 if self._window.undated and self.seen >= undated:
                     break
+        await self._take_pages(on_rows)
         reason = self._torn(undated)
         if reason is not None:
             return reason, None
@@ -126,17 +132,41 @@ class Reading:
             return f"{len(self._outside)} rows came that were not asked for"
         return torn(self._pages, len(self._ids) + self.rejected if self._stream.paged else None)
 
-    async def _take_page(self, page: Page) -> None:
-        call = self._record(page.reply, page)
-        came = await self._take(page.rows, call, page.reply.fetched_at)
+    async def _take_pages(self, on_rows: OnRows) -> None:
+        """Takes the pages that wait: together if every row fits, else page by page."""
+        pages, self._waiting = self._waiting, []
+        calls = [self._record(page.reply, page) for page in pages]
+        came = await self._together(pages, calls) if len(pages) > 1 else None
+        for number, (page, call) in enumerate(zip(pages, calls, strict=True)):
+            if came is None:
+                batch = await self._take(page.rows, call, page.reply.fetched_at)
+            else:
+                batch = came.slice(sum(p.size for p in pages[:number]), page.size)
+            self._note(batch, self.calls[number - len(pages)])
+            on_rows(self._stream.name, 0, page.size)
+        if self._writer.holding >= HOLD_ROWS:
+            await self._release()
+
+    async def _together(self, pages: list[Page], calls: list[str]) -> pa.RecordBatch | None:
+        bodies = [page.rows for page in pages]
+        decoded = await asyncio.to_thread(
+            self._decoder.decode_together, bodies, self._window.where, self._rows
+        )
+        if decoded is None or not decoded.batch.num_rows:
+            return None
+        self._count(decoded)
+        stamps = zip(calls, pages, strict=True)
+        self._writer.hold_pages(decoded, [(c, p.reply.fetched_at, p.size) for c, p in stamps])
+        return decoded.batch
+
+    def _note(self, came: pa.RecordBatch, call: dict[str, Any]) -> None:
+        """Remembers of a page's rows what must be known once they are gone."""
         batch = self._inside(came)
-        self.calls[-1]["rows"] = batch.num_rows
+        call["rows"] = batch.num_rows
         self._listed += batch.num_rows
         if self._stream.paged:
             self._ids.update(came.column("id").to_pylist())
             self._inside_ids.update(batch.column("id").to_pylist())
-        if self._writer.holding >= HOLD_ROWS:
-            await self._release()
         if self._stream.detail and batch.num_rows:
             names = batch.column("_absent")
             self.requests_saved += pc.sum(
@@ -152,6 +182,11 @@ class Reading:
         decoded = await asyncio.to_thread(
             self._decoder.decode, rows, self._window.where, self._rows
         )
+        self._count(decoded)
+        self._writer.hold(decoded, call, fetched_at, is_detail=detail)
+        return decoded.batch
+
+    def _count(self, decoded: Decoded) -> None:
         self._rows += decoded.batch.num_rows
         for reject in decoded.rejects:
             if reject.stream == self._stream.name:
@@ -160,8 +195,6 @@ class Reading:
             else:
                 self.rejected_children += 1
         self._keys.append(decoded.batch.select(list(self._stream.key)))
-        self._writer.hold(decoded, call, fetched_at, is_detail=detail)
-        return decoded.batch
 
     def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of a page that belong to the window; notes the others."""
@@ -177,7 +210,7 @@ class Reading:
             return
         held = self._writer.held()
         rows = await asyncio.to_thread(self._known.differing, self._stream, held)
-        if self._stream.detail:
+        if self._lean:
             rows = self._with_details(held[self._stream.name], rows)
         if self._outside:
             outside = int_array(sorted(self._outside))

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from tupana_etl.errors import LakeCorrupt
 
-ROW_GROUP = 50_000
-"""Rows per row group at most; smaller when a window is smaller."""
+ROW_GROUP = 2_000
+"""Rows that wait in memory for their row group; smaller when a window is smaller."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,17 @@ class WindowWriter:
             self._held[name].append(_stamped(batch, call, fetched_at, is_detail))
         self.reject(decoded.rejects, call)
 
+    def hold_pages(self, decoded: Decoded, pages: Sequence[tuple[str, datetime, int]]) -> None:
+        """Adds the rows of several pages: of each its call, when it came, and its rows."""
+        page = cells.int_array([i for i, (_, _, rows) in enumerate(pages) for _ in range(rows)])
+        calls = cells.text_array([call for call, _, _ in pages])
+        moments = pa.concat_arrays([cells.moments(moment, 1) for _, moment, _ in pages])
+        first = decoded.batch.column("_row")[0]
+        for name, batch in {self._stream.name: decoded.batch, **decoded.children}.items():
+            mine = page.take(pc.subtract(batch.column("_row"), first))
+            stamps = [calls.take(mine), moments.take(mine), pa.nulls(len(mine), Kind.TIME.arrow)]
+            self._held[name].append(_with_stamps(batch, stamps))
+
     @property
     def holding(self) -> int:
         """Rows of the stream held, its children not counted."""
@@ -125,5 +136,9 @@ def _stamped(
         names = batch.schema.names
         owner = batch.column("id" if "id" in names else "document_id").to_pylist()
         calls = _calls(call, owner)
-    columns = [*batch.columns, calls, moment, detail]
+    return _with_stamps(batch, [calls, moment, detail])
+
+
+def _with_stamps(batch: pa.RecordBatch, stamps: list[pa.Array]) -> pa.RecordBatch:
+    columns = [*batch.columns, *stamps]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*batch.schema, *_STAMPS]))

@@ -22,11 +22,13 @@ _FREQUENCIES = {
 }
 _STATUSES = {"active": "Activo", "inactive": "Inactivo", "completed": "Completado"}
 
-CESSIONS = """
+CEDED = "cession c JOIN document d ON d.id = c.document_id"
+
+CESSIONS = f"""
 SELECT c.*, d.folio, d.date_issued, d.total, d.sender_id, d.sender_name, d.sender_rut,
        d.receiver_id, d.receiver_name, d.receiver_rut,
        a.name AS entity_name, a.rut AS entity_rut
-FROM cession c JOIN document d ON d.id = c.document_id
+FROM {CEDED}
 LEFT JOIN entity a ON a.id = c.assignee_id"""
 
 SCHEDULES = """

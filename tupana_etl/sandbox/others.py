@@ -72,13 +72,14 @@ async def cessions(request: Request) -> Response:
     if asked.get("search"):
         terms.append(f"(d.{other}_name LIKE :search OR d.folio LIKE :search)")
         found["search"] = f"%{asked['search']}%"
-    query = f"{lists.CESSIONS} WHERE {' AND '.join(terms)}"
-    (count,) = ctx.connection.execute(f"SELECT count(*) FROM ({query})", found).fetchone()
-    part = web.page(request, count, default_size=_FREE_PAGE_SIZE)
+    condition = " AND ".join(terms)
+    query = f"SELECT c.id FROM {lists.CEDED} WHERE {condition} ORDER BY c.id DESC"
+    ids = ctx.memory.ids(ctx.connection, query, found)
+    part = web.page(request, len(ids), default_size=_FREE_PAGE_SIZE)
+    shown = ", ".join(map(str, ids[part.offset : part.offset + part.size]))
     rows = ctx.connection.execute(
-        f"{query} ORDER BY c.id DESC LIMIT :size OFFSET :offset",
-        {**found, "size": part.size, "offset": part.offset},
-    )
+        f"{lists.CESSIONS} WHERE c.id IN ({shown}) ORDER BY c.id DESC"
+    ).fetchall()
     results = [lists.cession(r, _aec_url(request, r)) for r in rows]
     return web.as_json({"count": part.count, "total_pages": part.total, "results": results})
 

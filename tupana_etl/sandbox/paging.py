@@ -44,15 +44,29 @@ class List:
 class Memory:
     changes: int = -1
     lists: dict[tuple[str, tuple[Any, ...]], List] = field(default_factory=dict)
+    listed: dict[tuple[str, tuple[Any, ...]], list[int]] = field(default_factory=dict)
 
     def of(self, connection: sqlite3.Connection, where: str, values: dict[str, Any]) -> List:
         """The list of a condition on documents, counted once as long as nothing changes."""
-        if self.changes != connection.total_changes or len(self.lists) >= MOST_LISTS:
-            self.changes = connection.total_changes
-            self.lists.clear()
+        self._forget(connection)
         key = (where, tuple(values.items()))
         if key not in self.lists:
             query = f"SELECT count(*) FROM document d WHERE {where}"
             (count,) = connection.execute(query, values).fetchone()
             self.lists[key] = List(count)
         return self.lists[key]
+
+    def ids(self, connection: sqlite3.Connection, query: str, values: dict[str, Any]) -> list[int]:
+        """Ids that a query gives, asked once as long as nothing changes."""
+        self._forget(connection)
+        key = (query, tuple(values.items()))
+        if key not in self.listed:
+            self.listed[key] = [id_ for (id_,) in connection.execute(query, values)]
+        return self.listed[key]
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        kept = max(len(self.lists), len(self.listed))
+        if self.changes != connection.total_changes or kept >= MOST_LISTS:
+            self.changes = connection.total_changes
+            self.lists.clear()
+            self.listed.clear()

@@ -7,6 +7,7 @@ after a crash anywhere, running again continues where the warehouse really is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.segments import sha256
 from tupana_etl.streams import STREAMS, Stream, children
+from tupana_etl.warehouse.database import within
 from tupana_etl.warehouse.merge import merge, merge_children
 from tupana_etl.warehouse.progress import conclude, remember
 
-MERGE_ROWS = 50_000
+MERGE_ROWS = 40_000
 """Rows merged at once: bounds memory, costs one scan of the keys each time."""
+
+MEMORY, THREADS = "350MB", 2
+"""What DuckDB may hold while it merges."""
 
 
 def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
@@ -35,18 +40,24 @@ def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
             f"{manifest.path} is older than the warehouse: it has {manifest.lines()} entries, "
             f"{after} were applied. Restore the newer one, or run `tupana marts --rebuild`."
         )
-    applied = 0
-    for group in _groups(manifest.entries(after)):
-        con.begin()
-        try:
-            _apply_group(con, manifest.lake, group)
-            con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [group[-1].seq])
-            con.commit()
-        except BaseException:
-            con.rollback()
-            raise
-        applied += len(group)
-    return applied
+    groups = _groups(manifest.entries(after))
+    first = next(groups, None)
+    if first is None:
+        return 0
+    with within(con, MEMORY, THREADS):
+        return sum(_commit(con, manifest.lake, group) for group in chain([first], groups))
+
+
+def _commit(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> int:
+    con.begin()
+    try:
+        _apply_group(con, lake, group)
+        con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [group[-1].seq])
+        con.commit()
+    except BaseException:
+        con.rollback()
+        raise
+    return len(group)
 
 
 def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -90,6 +101,8 @@ def _apply_windows(
         for child in children(stream.name):
             _stage(con, lake, child, group, "staged_children")
             merge_children(con, stream, child)
+        for table in ("staged", "staged_children", "incoming", "merged", "parents", "gone"):
+            con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     _take_rejects(con, lake, group)
     for entry in group:
         _record_window(con, entry, verdicts)

@@ -44,6 +44,22 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
         con.close()
 
 
+@contextmanager
+def within(con: duckdb.DuckDBPyConnection, memory_limit: str, threads: int) -> Iterator[None]:
+    """Holds DuckDB to less while the block runs; what does not fit goes to its disk."""
+    settings = ("memory_limit", "threads")
+    asked = ", ".join(f"current_setting('{name}')" for name in settings)
+    before = con.execute(f"SELECT {asked}").fetchall()[0]
+    con.execute(f"CHECKPOINT {WAREHOUSE}")  # what is not on disk yet cannot leave memory
+    try:
+        for name, value in zip(settings, (memory_limit, threads), strict=True):
+            con.execute(f"SET {name} = '{value}'")
+        yield
+    finally:
+        for name, value in zip(settings, before, strict=True):
+            con.execute(f"SET {name} = '{value}'")
+
+
 def discard(path: Path) -> Path:
     """Removes a database and its log. Returns the path, free again."""
     for name in (path.name, f"{path.name}.wal"):

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from tupana_etl.streams import STREAMS, Stream, children
+from tupana_etl.warehouse import compare
 from tupana_etl.warehouse.database import WAREHOUSE
 from tupana_etl.warehouse.merge import business_hash, judge, judge_children, same_key
 from tupana_etl.warehouse.scope import Scope
@@ -39,6 +40,7 @@ class Known:
         self._con = con
         # A comparison takes tens of megabytes for its temporary tables: one at a time.
         self._comparing = threading.Lock()
+        self._none: dict[str, bool] = {}
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -55,7 +57,12 @@ class Known:
 
         ``tables`` holds the stream's rows and, under their names, its children's.
         """
+        rows = tables[stream.name]
         with self._comparing, self._cursor() as cursor:
+            if self._knows_none(cursor, stream):
+                return rows.column("_row").combine_chunks()
+            if compare.is_plain(stream, rows):
+                return compare.differing(cursor, stream, tables)
             _stage(cursor, "staged", tables[stream.name])
             judge(cursor, stream)
             keys = ", ".join(f'"{name}"' for name in stream.key)
@@ -76,6 +83,13 @@ class Known:
                 SEMI JOIN differing d ON {same_key(stream.key, "s", "d")}"""
             ).to_arrow_table()
         return found.column("_row").combine_chunks()
+
+    def _knows_none(self, cursor: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
+        """Whether the stream was never read: asked once, since a reading sync writes nothing."""
+        if stream.name not in self._none:
+            found = cursor.execute(f"SELECT 1 FROM history.{stream.name} LIMIT 1").fetchall()
+            self._none[stream.name] = not found
+        return self._none[stream.name]
 
     def missing(self, scope: Scope, seen: pa.Table, rejected: list[str]) -> tuple[int, list[Any]]:
         """How many rows of the scope are known, and the keys of those not among ``seen``.
@@ -157,11 +171,16 @@ class Known:
         return dict(rows)
 
     def periods(self, stream: str, company: str) -> dict[str, datetime]:
-        """When each month of a company's books was last read whole."""
+        """When the run began that last read each month of a company's books whole.
+
+        Months of one run are equal, so that the turn of each does not hang on which answer
+        came first.
+        """
         with self._cursor() as cursor:
             rows = cursor.execute(
-                """SELECT period, max(read_at) FROM raw.windows
-                WHERE stream = ? AND master_entity_id = ? AND complete GROUP BY ALL""",
+                """SELECT period, max(s.started_at)
+                FROM raw.windows w JOIN raw.syncs s USING (run_id)
+                WHERE stream = ? AND master_entity_id = ? AND w.complete GROUP BY ALL""",
                 [stream, company],
             ).fetchall()
         return dict(rows)

@@ -7,6 +7,8 @@ keeps its known value; an explicit null overwrites it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 
 from tupana_etl.columns import Column, Kind
@@ -185,21 +187,29 @@ def _verdict(new: str) -> str:
     )
 
 
-def business_hash(values: list[Column], table: str = "") -> str:
-    """MD5 over the business fields. Its inputs do not depend on the session or version."""
-    parts = ", ".join(f"coalesce({_stable(c, table)}, chr(30))" for c in values if not c.volatile)
+def business_hash(
+    values: list[Column], table: str = "", told: Mapping[str, str] | None = None
+) -> str:
+    """MD5 over the business fields. Its inputs do not depend on the session or version.
+
+    ``told`` has the SQL of columns that are not simply the table's.
+    """
+    told = told or {}
+    names = ((c, _names((c.name,), table)) for c in values if not c.volatile)
+    parts = ", ".join(
+        f"coalesce({_stable(c, told.get(c.name, name))}, chr(30))" for c, name in names
+    )
     return f"md5(concat_ws(chr(31), {parts}))" if parts else "''"
 
 
-def _stable(column: Column, table: str) -> str:
-    name = f'{table}."{column.name}"' if table else f'"{column.name}"'
+def _stable(column: Column, value: str) -> str:
     if column.kind is Kind.TIME:
-        return f"epoch_us({name})::VARCHAR"
+        return f"epoch_us({value})::VARCHAR"
     if column.volatile_keys:
         keys = "|".join(column.volatile_keys)
         pattern = f'"({keys})"\\s*:\\s*("[^"]*"|[^,}}\\]]*),?'
-        return f"regexp_replace({name}::VARCHAR, '{pattern}', '', 'g')"
-    return f"{name}::VARCHAR"
+        return f"regexp_replace(({value})::VARCHAR, '{pattern}', '', 'g')"
+    return f"({value})::VARCHAR"
 
 
 def _names(names: tuple[str, ...], table: str = "") -> str:
