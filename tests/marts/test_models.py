@@ -164,10 +164,12 @@ def test_a_broken_sum_stops_the_run(tmp_path: Path) -> None:
     w = World()
     w.document("33", "1", 10, side="received")
     w.document("33", "2", 10)
-    con = w.run(only=("staging.proofs",))
-    assert con.execute("SELECT DISTINCT broken FROM staging.proofs").fetchall() == [(0,)]
-    with pytest.raises(ModelError, match=r"proofs\.sql.*ageing adds up to the payables: off by -1"):
-        w.rerun(con, root=root, only=("staging.proofs",))
+    con = w.run(only=("staging.quality_proofs",))
+    assert con.execute("SELECT DISTINCT broken FROM staging.quality_proofs").fetchall() == [(0,)]
+    with pytest.raises(
+        ModelError, match=r"quality_proofs\.sql.*ageing adds up to the payables: off by -1"
+    ):
+        w.rerun(con, root=root, only=("staging.quality_proofs",))
 
 
 def test_twice_is_the_same() -> None:

@@ -44,7 +44,7 @@ documents = st.fixed_dictionaries(
 MARTS = (
     *("marts.documents", "marts.receivables_aging", "marts.payables_aging", "marts.cash_forecast"),
     *("marts.book_reconciliation", "marts.customer_exposure", "marts.factoring_candidates"),
-    *("marts.vat_monthly", "marts.dso_monthly", "staging.proofs"),
+    *("marts.vat_monthly", "marts.dso_monthly", "staging.quality_proofs"),
 )
 
 
