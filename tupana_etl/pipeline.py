@@ -218,7 +218,7 @@ def rebuild_marts(
     Raises ConfigError when there is nothing yet, ModelError, LakeCorrupt, LockHeld.
     """
     manifest = Manifest(settings.lake)
-    if not manifest.path.exists():
+    if not manifest.exists:
         raise ConfigError(f"{settings.home} holds no data yet. Run `tupana sync` first.")
     with home.lock(settings.home, wait):
         path = settings.warehouse

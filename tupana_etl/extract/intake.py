@@ -199,21 +199,19 @@ def begin(order: Order, manifest: Manifest) -> Begun:
     An interrupted run of another order is left as it is: what it committed counts, but it
     does not answer for what is asked now.
     """
-    runs = [e for e in manifest.entries() if e.kind == "run" and not e.body["single"]]
-    ended = {e.body["run"] for e in manifest.entries() if e.kind == "end"}
+    recent = list(manifest.recent())
+    # Only just after a seal are there none: a start never moves but back, so one is enough.
+    runs = _runs(recent) or _runs(manifest.entries())
     starts = [date.fromisoformat(e.body["start"]) for e in runs]
     wanted = order.since or order.settings.start_date
     if wanted is None:
         wanted = min(starts, default=months_before(domain.today(), HISTORY_MONTHS))
     start = min([wanted, *starts])
     last = runs[-1] if runs else None
-    interrupted = last is not None and last.body["run"] not in ended and _fresh(last)
-    same = last is not None and starts[-1] == start and last.body.get("asked") == order.asked
-    if last is None or order.full or not interrupted or not same:
+    if last is None or order.full or not _goes_on(last, order, start, recent):
         return Begun(open_run(manifest, start, order.asked, whole=order.whole), start, [])
     run_id = last.body["run"]
-    windows = [e for e in manifest.entries(last.seq) if e.kind == "window"]
-    mine = [e for e in windows if e.body["run"] == run_id]
+    mine = [e for e in recent if e.kind == "window" and e.body["run"] == run_id]
     number = max((e.body["number"] for e in mine), default=0)
     return Begun(run_id, start, [e for e in mine if e.body["complete"]], number)
 
@@ -235,6 +233,18 @@ def open_run(
     }
     manifest.append("run", body)
     return run_id
+
+
+def _goes_on(last: Entry, order: Order, start: date, recent: list[Entry]) -> bool:
+    """Whether the last run was interrupted a little while ago and asked for the same."""
+    ended = {e.body["run"] for e in recent if e.kind == "end"}
+    interrupted = last in recent and last.body["run"] not in ended and _fresh(last)
+    same = last.body.get("asked") == order.asked and last.body["start"] == start.isoformat()
+    return interrupted and same
+
+
+def _runs(entries: Iterable[Entry]) -> list[Entry]:
+    return [e for e in entries if e.kind == "run" and not e.body["single"]]
 
 
 def _fresh(run: Entry) -> bool:

@@ -10,7 +10,7 @@ def remove_leftovers(manifest: Manifest) -> int:
     committed. The caller holds the home's lock. Returns how many.
     """
     leftovers = list(manifest.lake.rglob(".*.tmp"))
-    entries = list(manifest.entries())
+    entries = list(manifest.recent())
     ended = {e.body["run"] for e in entries if e.kind == "end"}
     open_runs = {e.body["run"] for e in entries if e.kind == "run"} - ended
     named = {

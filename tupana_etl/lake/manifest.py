@@ -4,20 +4,32 @@ Files that no line names are not part of the lake. A line is a commit: it is app
 fsynced after its segments are durable. A crash in the middle of a line leaves a tail
 without a newline, which the next writer cuts off. Only the run that holds the home's
 lock appends.
+
+``manifest.jsonl`` is the tail. When it has grown and its last run has ended, it is sealed:
+renamed to ``manifest-<first>-<last>.jsonl`` by the numbers of its lines, compressed, and
+never written again, so that a run reads what is recent however many years lie behind it.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.segments import make_private, sync_folder
+
+SEAL_BYTES = 8_000_000
+"""A tail larger than this is sealed: some hundred thousand documents read, 40 ms to parse."""
+
+_SEALED = re.compile(r"manifest-(\d+)-(\d+)\.jsonl(\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,18 @@ class Entry:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, order=True)
+class _Sealed:
+    first: int
+    last: int
+    path: Path
+
+    def open(self) -> IO[bytes]:
+        if self.path.suffix == ".gz":
+            return gzip.open(self.path, "rb")  # type: ignore[return-value] # reads bytes
+        return self.path.open("rb")
+
+
 class Manifest:
     """Reads and appends ``lake/manifest.jsonl``."""
 
@@ -37,42 +61,69 @@ class Manifest:
         self.path = lake / "manifest.jsonl"
         self._next = 0
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever begun here."""
+        return self.path.exists() or bool(self._sealed())
+
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """Committed entries with ``seq > after``. Raises LakeCorrupt on a broken line."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            for seq, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    return
-                if seq > after:
-                    yield self._entry(seq, line)
+        first = 1
+        for sealed in self._sealed():
+            if sealed.first != first:
+                raise LakeCorrupt(
+                    f"Lines {first} to {sealed.first - 1} of the manifest are not in {self.lake}. "
+                    "Restore its manifest-*.jsonl.gz files from a copy; nothing was changed."
+                )
+            first = sealed.last + 1
+            if sealed.last > after:
+                with sealed.open() as file:
+                    yield from self._parsed(file, sealed.path, sealed.first, after)
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                yield from self._parsed(file, self.path, first, after)
 
-    def _entry(self, seq: int, line: bytes) -> Entry:
+    def recent(self) -> Iterator[Entry]:
+        """Entries since the last seal: all that an unfinished run can have written."""
+        return self.entries(self._base())
+
+    def _parsed(self, file: IO[bytes], path: Path, first: int, after: int) -> Iterator[Entry]:
+        for seq, line in enumerate(file, start=first):
+            if not line.endswith(b"\n"):
+                return
+            if seq > after:
+                yield self._entry(path, seq, line)
+
+    def _entry(self, path: Path, seq: int, line: bytes) -> Entry:
         try:
             body = msgspec.json.decode(line, type=dict[str, Any])
             return Entry(seq, body.pop("kind"), body)
         except (msgspec.DecodeError, KeyError) as error:
             raise LakeCorrupt(
-                f"{self.path} line {seq} is damaged ({error}). Restore the file from a copy; "
+                f"{path}: entry {seq} is damaged ({error}). Restore the file from a copy; "
                 "nothing was changed."
             ) from None
 
     def lines(self) -> int:
         """Committed entries."""
-        return self.path.read_bytes().count(b"\n") if self.path.exists() else 0
+        tail = self.path.read_bytes().count(b"\n") if self.path.exists() else 0
+        return self._base() + tail
 
     def open_for_append(self) -> None:
-        """Cuts off a torn last line and counts the rest. Call once, holding the lock."""
+        """Cuts off a torn last line, seals a tail that has grown, and counts the rest.
+
+        Call once, holding the lock.
+        """
         make_private(self.lake, self.lake.parent)
-        if not self.path.exists():
-            self.path.touch(mode=0o600)
-            sync_folder(self.lake)
+        self._create_tail()
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.truncate(self.path, whole)
-        self._next = data.count(b"\n", 0, whole) + 1
+        if whole > SEAL_BYTES and self._last_kind(data[:whole]) == "end":
+            self._seal(data.count(b"\n", 0, whole))
+        self._compress()
+        self._next = self.lines() + 1
 
     def append(self, kind: str, body: dict[str, Any]) -> Entry:
         """Commits one entry durably."""
@@ -92,3 +143,48 @@ class Manifest:
         entry = Entry(self._next, kind, msgspec.json.decode(msgspec.json.encode(body)))
         self._next += 1
         return entry
+
+    def _sealed(self) -> list[_Sealed]:
+        """In order; a file whose compression was interrupted stands there once."""
+        found: dict[int, _Sealed] = {}
+        for path in sorted(self.lake.glob("manifest-*.jsonl*"), reverse=True):
+            if match := _SEALED.fullmatch(path.name):
+                first, last = int(match[1]), int(match[2])
+                found[first] = _Sealed(first, last, path)  # the one not compressed is whole
+        return sorted(found.values())
+
+    def _base(self) -> int:
+        """Number of the last sealed entry."""
+        return max((sealed.last for sealed in self._sealed()), default=0)
+
+    def _create_tail(self) -> None:
+        if not self.path.exists():
+            self.path.touch(mode=0o600)
+            sync_folder(self.lake)
+
+    def _last_kind(self, data: bytes) -> str:
+        start = data.rfind(b"\n", 0, -1) + 1
+        return self._entry(self.path, 0, data[start:]).kind
+
+    def _seal(self, lines: int) -> None:
+        base = self._base()
+        self.path.rename(self.lake / f"manifest-{base + 1:09d}-{base + lines:09d}.jsonl")
+        sync_folder(self.lake)
+        self._create_tail()
+
+    def _compress(self) -> None:
+        """Replaces sealed files by compressed ones; a crash leaves one or both of them."""
+        for sealed in self._sealed():
+            if sealed.path.suffix == ".gz":
+                continue
+            final = sealed.path.with_name(f"{sealed.path.name}.gz")
+            temporary = final.with_name(f".{final.name}.tmp")
+            with sealed.open() as plain, temporary.open("wb") as file:
+                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                    shutil.copyfileobj(plain, packed)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o600)
+            temporary.replace(final)
+            sync_folder(self.lake)
+            sealed.path.unlink()
