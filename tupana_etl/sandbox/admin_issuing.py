@@ -8,7 +8,17 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import admin, clock, issue, keys, oracle, store, switches, web
+from tupana_etl.sandbox import (
+    admin,
+    cession_batches,
+    clock,
+    issue,
+    keys,
+    oracle,
+    store,
+    switches,
+    web,
+)
 
 _MADE = ("batch", "batch_document", "idempotency", "postponed", "entry", "folio", "issued")
 """Tables that are empty until something is issued or registered."""
@@ -25,6 +35,11 @@ async def show_issued(request: Request) -> Response:
 async def show_entries(request: Request) -> Response:
     """GET: payments and legal events that were really registered, whatever the API answered."""
     return web.as_json(oracle.entries(web.context(request).connection))
+
+
+async def show_ceded(request: Request) -> Response:
+    """GET: cessions that SII really took, whatever the API answered."""
+    return web.as_json(cession_batches.ceded(web.context(request).connection))
 
 
 async def show_switches(request: Request) -> Response:
@@ -80,7 +95,7 @@ async def reject(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    """POST {}: nothing was ever issued or paid here; switches, keys and faults are gone, the
+    """POST {}: nothing was ever issued, paid or ceded here; switches, keys and faults are gone, the
     clock is this machine's and today the world's first. Documents of the world keep marks of
     credit notes and legal events."""
     connection = web.context(request).connection
@@ -89,6 +104,7 @@ async def reset(request: Request) -> Response:
         made = connection.execute(
             "SELECT document_id FROM batch_document UNION SELECT document_id FROM issued"
         ).fetchall()
+        cession_batches.undo(connection)
         _unpay(connection)
         for (document_id,) in made:
             store.delete_document(connection, document_id)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tupana_etl.sandbox import (
     admin,
     admin_issuing,
+    ceding,
     clock,
     desk,
     documents,
@@ -47,6 +48,8 @@ _READS: dict[str, Endpoint] = {
     "/v1/documents/{document_id:int}/states": documents.states,
     "/v1/documents/batch/{batch_id:str}": issuing.poll,
     "/v1/cessions": others.cessions,
+    "/v1/cessions/batch/{batch_id:str}": ceding.poll,
+    "/v1/cessions/batches/{batch_id:str}": ceding.poll,
     "/v1/cessions/{cession_id:int}": others.cession,
     "/v1/scheduled-documents": others.scheduled_documents,
     "/v1/webhooks": others.webhooks,
@@ -56,6 +59,7 @@ _READS: dict[str, Endpoint] = {
 _WRITES: dict[str, Endpoint] = {
     "/v1/documents/batch": issuing.create,
     "/v1/documents/{document_id:int}/states": state_events.create,
+    "/v1/cessions/batch": ceding.create,
 }
 ADMIN_READS: dict[str, Endpoint] = {
     "/truth/{table}": admin.show_truth,
@@ -63,6 +67,7 @@ ADMIN_READS: dict[str, Endpoint] = {
     "/faults": admin.show_script,
     "/issued": admin_issuing.show_issued,
     "/entries": admin_issuing.show_entries,
+    "/ceded": admin_issuing.show_ceded,
     "/switches": admin_issuing.show_switches,
 }
 ADMIN_WRITES: dict[str, Endpoint] = {

@@ -14,6 +14,8 @@ import msgspec
 
 from tupana_etl.sandbox import (
     batches,
+    ceding,
+    cession_batches,
     clock,
     drafts,
     idempotency,
@@ -113,6 +115,8 @@ def catch_up(ctx: web.Context) -> None:
         try:
             if row["path"] == BATCH:
                 submit(ctx, submission, (), row["due"])
+            elif row["path"] == ceding.PATH:
+                ceding.do(ctx, row["body"], key, (), row["due"])
             else:
                 document_id = int(row["path"].split("/")[2])
                 asked = state_events.Registration(document_id, row["body"], key)
@@ -120,6 +124,7 @@ def catch_up(ctx: web.Context) -> None:
         except web.Refusal:
             continue  # nobody is there to be told
     batches.proceed(ctx.connection)
+    cession_batches.proceed(ctx.connection)
 
 
 def _known(

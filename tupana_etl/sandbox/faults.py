@@ -83,7 +83,9 @@ def written(text: str) -> Fault:
     told: dict[str, Any] = {"kind": kind, "times": int(times or 1)}
     if given:
         told["argument"] = int(argument) if argument.lstrip("-").isdigit() else argument
-    if kind not in kinds.READING:
+    if kind == "cession_fails":
+        told |= {"path": "/cessions/batch", "method": "POST"}
+    elif kind not in kinds.READING:
         told |= {"path": "/documents/batch", "method": "POST"}
     return parse([told])[0]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tupana_etl.sandbox import clock, desk, issuing, kinds, pages, population, web
+from tupana_etl.sandbox import ceding, clock, desk, kinds, pages, population, web
 from tupana_etl.sandbox.faults import Fault, Script, Watched
 from tupana_etl.sandbox.lists import opaque
 from tupana_etl.sandbox.shape import path_of
@@ -44,7 +44,7 @@ def faulty(inner: ASGIApp, script: Script, context: web.Context) -> ASGIApp:
         due = _due(script, _ask(request, context.connection), clock.now(context.connection))
         holding = [w for w in due if w.fault.kind in kinds.ORDERS]
         struck = next((w for w in due if w.fault.kind not in kinds.ORDERS), None)
-        scope = {**scope, issuing.FAULTS: holding}
+        scope = {**scope, web.FAULTS: holding}
         if struck is None:
             await inner(scope, receive, send)
             return
@@ -76,7 +76,8 @@ def _matches(fault: Fault, ask: Ask) -> bool:
 def _concerns(kind: str, ask: Ask) -> bool:
     """Whether a kind of fault can strike such a request at all."""
     if kind in kinds.ORDERS:
-        return (ask.method, ask.path) == ("POST", "/documents/batch")
+        path = ceding.PATH if kind == ceding.FAILS else desk.BATCH
+        return (ask.method, ask.path) == ("POST", path)
     if kind in pages.KINDS:
         return ask.path == "/documents"
     return kind not in _ON_ROWS | {"403_company"} or ask.path in _LISTS

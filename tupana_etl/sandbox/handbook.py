@@ -54,6 +54,13 @@ same when its bytes are. All of a batch is refused or none. A document ends as `
 (listed as `draft`) or stays in `temporary_error`. Types 56, 111 and 112 cannot be issued: the
 published list does not have them. Books have sandbox documents too, so that sums agree."""
 
+OTHERS = """## Payments, legal events and cessions
+
+`POST /v1/documents/{id}/states` books PAID and UNPAID of the issuer, and takes the receiver's
+events inside eight days of reception. `POST /v1/cessions/batch` answers 200 with results in the
+contract 2026-04, else 202 and `GET /v1/cessions/batch/{id}`. Neither has an Idempotency-Key: a
+call that is repeated is done again."""
+
 LEVERS = """## Levers
 
 Only from this machine, with any valid key, under `/v1/_admin`; never counted, never faulty."""
@@ -75,6 +82,7 @@ def handbook() -> str:
         INTRO,
         "## Keys\n\n" + _table("key | may", ((f"`{key}`", may) for key, may in KEYS)),
         ISSUING,
+        OTHERS,
         LEVERS,
         _table("lever | does", _levers()),
         SWITCHES,

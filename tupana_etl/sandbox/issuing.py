@@ -14,9 +14,6 @@ from tupana_etl.sandbox import clock, desk, entries, idempotency, switches, web
 from tupana_etl.sandbox.faults import Watched
 from tupana_etl.sandbox.switches import Switches
 
-FAULTS = "tupana.faults"
-"""Where the scope keeps the faults that the route itself commits."""
-
 
 @dataclass
 class AtWork:
@@ -30,7 +27,7 @@ async def create(request: Request) -> Response:
     ctx = web.context(request)
     submission = await submitted(request, ctx)
     how = switches.of(ctx.connection)
-    faults: list[Watched] = request.scope.get(FAULTS, [])
+    faults: list[Watched] = request.scope.get(web.FAULTS, [])
     async with _alone(request.app.state.at_work, submission, how):
         if how.intake_ms:
             await asyncio.sleep(how.intake_ms / 1000)

@@ -61,9 +61,11 @@ ORDERS = {
     "other_totals": "Issued with another total; argument: how many pesos more (1000).",
     "sii_reject": "Issued, then refused by SII; argument: seconds later (0).",
     "intake_failed": "Accepted, then the batch fails whole and issues nothing.",
+    "cession_fails": "SII refuses a cession; argument: of which index, null for every one.",
 }
 """Take hold of a batch that was accepted; the first aside, several at once and with one of
-the other kinds. They strike POST /documents/batch alone, and count a hit when they do."""
+the other kinds. They strike POST /documents/batch alone (the last: POST /cessions/batch),
+and count a hit when they do."""
 
 ALL = {**READING, **UNDONE, **DONE, **ORDERS}
 

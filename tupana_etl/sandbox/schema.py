@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
 SCHEMA = """
@@ -79,6 +79,14 @@ CREATE TABLE entry (
   number INTEGER PRIMARY KEY, document_id INTEGER NOT NULL, event_code TEXT NOT NULL,
   at REAL NOT NULL, was_paid INTEGER NOT NULL);
 CREATE INDEX entry_document ON entry (document_id);
+CREATE TABLE cession_batch (
+  id TEXT PRIMARY KEY, entity_id INTEGER NOT NULL, assignee_rut TEXT NOT NULL,
+  assignee_name TEXT NOT NULL, created_at REAL NOT NULL, due REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE cession_item (
+  batch_id TEXT NOT NULL, position INTEGER NOT NULL, document_id INTEGER NOT NULL,
+  status TEXT NOT NULL, cession_id INTEGER, error TEXT,
+  PRIMARY KEY (batch_id, position)) WITHOUT ROWID;
+CREATE INDEX cession_item_open ON cession_item (batch_id) WHERE status = 'processing';
 CREATE TABLE postponed (
   due REAL NOT NULL, path TEXT NOT NULL, body BLOB NOT NULL, idempotency_key TEXT,
   defaults INTEGER NOT NULL, key TEXT NOT NULL);

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tupana_etl.sandbox import answers, clock, damage, desk, pages, web, wire
+from tupana_etl.sandbox import answers, ceding, clock, damage, desk, pages, web, wire
 from tupana_etl.sandbox.answers import Answer
 from tupana_etl.sandbox.faults import Fault
 from tupana_etl.sandbox.shape import path_of
@@ -68,11 +68,12 @@ async def _hang(_: Fault, call: Call) -> None:
 
 
 async def _later(fault: Fault, call: Call) -> None:
-    """A batch or an event is postponed; anything else is simply not done."""
+    """A batch, an event or cessions are postponed; anything else is simply not done."""
     request, path = Request(call.scope, call.receive), path_of(call.scope)
     key = web.find_key(request, call.context)
     is_event = path.startswith("/documents/") and path.endswith("/states")
-    is_known = request.method == "POST" and (path == desk.BATCH or is_event)
+    is_batch = path in {desk.BATCH, ceding.PATH}
+    is_known = request.method == "POST" and (is_batch or is_event)
     if key is None or not key.can_issue or not is_known:
         await wire.drain(call.receive)
     else:

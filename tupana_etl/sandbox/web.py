@@ -17,6 +17,9 @@ from tupana_etl.sandbox.lists import opaque
 from tupana_etl.sandbox.model import World
 from tupana_etl.sandbox.paging import Memory
 
+FAULTS = "tupana.faults"
+"""Where the scope keeps the faults that the route itself commits."""
+
 NO_KEY = {"error_code": "INVALID_API_KEY", "message": "API Key inválida o faltante"}
 
 
