@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dagster_project.automation import SYNCED
 from dagster_project.resources import TupanaResource
 from dagster_project.streams import SyncConfig
 from tupana_etl import analysis
@@ -17,7 +18,7 @@ def one_company(rut: str) -> dict[str, object]:
 
 backfill = dg.define_asset_job(
     "backfill_company",
-    selection=dg.AssetSelection.all(),
+    selection=SYNCED,
     config=dg.PartitionedConfig(companies, run_config_for_partition_key_fn=one_company),
     description="Reads everything of one company again, whatever is due. Its partitions are "
     "the companies; the sensor new_companies keeps them.",

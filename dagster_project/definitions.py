@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from dagster_project import automation, checks, companies, marts, resources, streams
+from dagster_project import automation, checks, companies, marts, reports, resources, streams
 
 defs = dg.Definitions(
-    assets=[streams.sync, marts.marts],  # one per stream; one per model, and the published file
+    # One per stream; one per model, and the published file; one per report.
+    assets=[streams.sync, marts.marts, *reports.REPORTS],
     asset_checks=[checks.unique_keys, checks.findings],
     jobs=[*automation.JOBS, companies.backfill],
     schedules=automation.SCHEDULES,

@@ -20,3 +20,5 @@ def policy(span: timedelta) -> dg.FreshnessPolicy:
 STREAM = {name: policy(stream.freshness) for name, stream in STREAMS.items()}
 TABLES = policy(min(stream.freshness for stream in STREAMS.values()))
 """Models and files are as old as the newest thing they are made of."""
+REPORTS = policy(timedelta(days=1))
+"""Made by the nightly sweep."""

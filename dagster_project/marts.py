@@ -1,7 +1,7 @@
 """One asset per SQL model, derived from its file, and the file that people open."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +15,13 @@ from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis, pipeline
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
-from tupana_etl.warehouse.lineage import Lineage
+from tupana_etl.warehouse.lineage import Lineage, Origin
 from tupana_etl.warehouse.lineage import column_lineage as origins
 from tupana_etl.warehouse.model_files import find_files
 from tupana_etl.warehouse.models import Model, ModelRun, find_models
+
+NAMED = 4
+"""Origins of a column named in its description."""
 
 MODELS = {model.name: model for model in find_models()}
 PUBLISHED = asset_key("published.analytics")
@@ -33,8 +36,9 @@ def upstream(model: Model) -> set[str]:
 
 def group(model: Model) -> str:
     """The schema; models about quality apart, since they look back at the marts."""
-    looks_back = "quality" in model.name or model.name == "marts.source_freshness"
-    return "quality" if looks_back else model.schema
+    looks_back = model.schema == "staging" and any(d.startswith("marts.") for d in upstream(model))
+    about = "quality" in model.name or model.name == "marts.source_freshness"
+    return "quality" if looks_back or about else model.schema
 
 
 def asset_spec(model: Model) -> dg.AssetSpec:
@@ -98,17 +102,25 @@ def marts(
 def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.MaterializeResult[Any]]:
     with analysis.connect(settings) as con:
         for run in runs:
-            docs = MODELS[run.name].columns
+            docs, made_of = MODELS[run.name].columns, lineage()[run.name]
+            told_of = {name: described(doc, made_of.get(name, [])) for name, doc in docs.items()}
             yield dg.MaterializeResult(
                 asset_key=asset_key(run.name),
                 metadata={
                     **chart(con, run.name),
                     **contents(con, run.name, list(docs)),
                     "seconds": round(run.seconds, 3),
-                    "dagster/column_schema": found_schema(con, run.name, docs),
-                    "dagster/column_lineage": column_lineage(lineage()[run.name]),
+                    "dagster/column_schema": found_schema(con, run.name, told_of),
+                    "dagster/column_lineage": column_lineage(made_of),
                 },
             )
+
+
+def described(doc: str, made_of: Sequence[Origin]) -> str:
+    """A column and what it is made of: only Dagster's paid UI draws column lineage."""
+    named = [f"{table}.{column}" for table, column in made_of[:NAMED]]
+    named += ["…"] if len(made_of) > NAMED else []
+    return f"{doc} ← {', '.join(named)}" if named else doc
 
 
 @lru_cache(maxsize=1)

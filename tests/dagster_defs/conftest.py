@@ -50,11 +50,10 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def run_all(
-    instance: dg.DagsterInstance, *selection: str, **config: object
+    instance: dg.DagsterInstance, *selection: str, job: str = "sync_all", **config: object
 ) -> dg.ExecuteInProcessResult:
     """What a person starts in the UI: everything, or only some assets (``raw/documents``)."""
-    job = defs.resolve_job_def("sync_all")
-    return job.execute_in_process(
+    return defs.resolve_job_def(job).execute_in_process(
         run_config={"ops": {"sync": {"config": config}}} if config else None,
         asset_selection=[dg.AssetKey(s.split("/")) for s in selection] or None,
         instance=instance,

@@ -13,6 +13,7 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from dagster_project import dev, resources
 from dagster_project.definitions import defs
+from tupana_etl.reports import KINDS
 from tupana_etl.streams import STREAMS
 from tupana_etl.warehouse.models import find_models
 from tupana_etl.warehouse.tables import SERVICE_COLUMNS
@@ -53,6 +54,7 @@ def test_they_load_from_any_folder(target: str, tmp_path: Path) -> None:
 def test_one_asset_per_stream_and_per_model_and_the_file(graph: dg.AssetGraph) -> None:
     models = {m.name for m in find_models()}
     expected = {f"raw.{name}" for name in STREAMS} | models | {"published.analytics"}
+    expected |= {f"reports.{kind}" for kind in KINDS}
     assert {".".join(key.path) for key in graph.get_all_asset_keys()} == expected
 
 
@@ -69,11 +71,13 @@ def test_assets_depend_on_what_their_sql_reads(graph: dg.AssetGraph) -> None:
 def test_nothing_is_left_out_of_the_published_file(graph: dg.AssetGraph) -> None:
     published = dg.AssetKey(["published", "analytics"])
     above = dg.AssetSelection.assets(published).upstream().resolve(graph)
-    assert above == graph.get_all_asset_keys()
+    reports = {key for key in graph.get_all_asset_keys() if key.path[0] == "reports"}
+    assert above == graph.get_all_asset_keys() - reports
+    assert all(graph.get(key).parent_keys == {published} for key in reports)
 
 
 def test_groups_follow_one_another_without_a_ring(graph: dg.AssetGraph) -> None:
-    order = ["raw", "staging", "marts", "quality", "published"]
+    order = ["raw", "staging", "marts", "quality", "published", "reports"]
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         for parent in node.parent_keys:
@@ -115,7 +119,7 @@ def test_every_asset_says_when_it_is_too_old_and_where_its_code_is(graph: dg.Ass
             assert policy.warn_window is not None
             assert policy.warn_window.to_timedelta() == declared
             assert policy.fail_window.to_timedelta() > declared
-        if key.path[0] != "published":
+        if key.path[0] not in ("published", "reports"):
             (place,) = node.metadata["dagster/code_references"].code_references
             lines = Path(place.file_path).read_text(encoding="utf-8").splitlines()
             found = lines[place.line_number - 1 :]
@@ -124,7 +128,8 @@ def test_every_asset_says_when_it_is_too_old_and_where_its_code_is(graph: dg.Ass
 
 def test_a_model_is_due_when_what_it_reads_is_newer(graph: dg.AssetGraph) -> None:
     for key in graph.get_all_asset_keys():
-        assert (graph.get(key).automation_condition is None) == (key.path[0] == "raw")
+        by_hand = key.path[0] in ("raw", "reports")
+        assert (graph.get(key).automation_condition is None) == by_hand
     above = dg.AssetKey(["raw", "cessions"])
     with dg.DagsterInstance.ephemeral() as instance:
         for key in graph.get_all_asset_keys():
@@ -133,9 +138,10 @@ def test_a_model_is_due_when_what_it_reads_is_newer(graph: dg.AssetGraph) -> Non
         instance.report_runless_asset_event(dg.AssetMaterialization(above))
         after = dg.evaluate_automation_conditions(defs, instance, cursor=before.cursor)
     asked = {key for key in graph.get_all_asset_keys() if after.get_num_requested(key)}
-    below = dg.AssetSelection.assets(above).downstream(include_self=False).resolve(graph)
+    below = dg.AssetSelection.assets(above).downstream(include_self=False)
+    due = (below - dg.AssetSelection.groups("reports")).resolve(graph)
     assert before.total_requested == 0
-    assert asked == below
+    assert asked == due
 
 
 def test_what_starts_by_itself_is_off_until_switched_on() -> None:

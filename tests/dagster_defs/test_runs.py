@@ -14,7 +14,7 @@ from dagster_project.checks import FINDINGS
 from dagster_project.companies import new_companies
 from dagster_project.definitions import defs
 from dagster_project.resources import TupanaResource, told
-from tupana_etl import analysis, pipeline
+from tupana_etl import analysis, pipeline, reports
 from tupana_etl.api.client import Client
 from tupana_etl.errors import CompanyRefused, LockHeld
 from tupana_etl.settings import Settings
@@ -40,7 +40,7 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]
 def test_everything_twice_and_the_second_time_nothing_is_new(
     account: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = run_all(instance)
+    first = run_all(instance, job="sync_full")
     assert first.success
     assert failed_checks(first) == set()
     everything = {k.to_user_string() for k in defs.resolve_asset_graph().get_all_asset_keys()}
@@ -52,12 +52,19 @@ def test_everything_twice_and_the_second_time_nothing_is_new(
     assert documents["requests"]
     assert documents["requests_saved"] == documents["seen"], "events come with the list"
     assert str(documents["preview"]).count("\n") == 6
+    report = metadata(first, "reports/receivables")
+    assert Path(str(report["file"])).parent == account.home / "exports"
+    assert "Cuentas por cobrar" in Path(str(report["file"])).read_text(encoding="utf-8")
     receivables = metadata(first, "marts/receivables")
+    assert report["open_balance_clp"] == reports.build("receivables").figures["open_balance_clp"]
     assert receivables["dagster/row_count"]
     assert "█" in str(receivables["chart"])
     with analysis.connect(account) as con:
         owed = con.execute("SELECT sum(open_balance_clp) FROM marts.receivables").fetchone()
     assert receivables["open_balance_clp"] == float(*(owed or ()))
+    schema: Any = receivables["dagster/column_schema"]
+    said = {c.name: c.description for c in schema.columns}
+    assert said["amount"].endswith("← marts.documents.amount")
     lineage: Any = receivables["dagster/column_lineage"]
     named = {dep for deps in lineage.deps_by_column.values() for dep in deps}
     assert dg.TableColumnDep(dg.AssetKey(["marts", "documents"]), "amount") in named
