@@ -63,8 +63,8 @@ def test_everything_twice_and_the_second_time_nothing_is_new(
         owed = con.execute("SELECT sum(open_balance_clp) FROM marts.receivables").fetchone()
     assert receivables["open_balance_clp"] == float(*(owed or ()))
     schema: Any = receivables["dagster/column_schema"]
-    said = {c.name: c.description for c in schema.columns}
-    assert said["amount"].endswith("← marts.documents.amount")
+    documented = {c.name: c.description for c in schema.columns}
+    assert documented["amount"].endswith("← marts.documents.amount")
     lineage: Any = receivables["dagster/column_lineage"]
     named = {dep for deps in lineage.deps_by_column.values() for dep in deps}
     assert dg.TableColumnDep(dg.AssetKey(["marts", "documents"]), "amount") in named
