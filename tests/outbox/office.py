@@ -34,6 +34,7 @@ class Office:
     at: datetime = START
     base_url: str = "http://127.0.0.1:9/v1"
     environment: str = ""
+    key: str = "sk-test-0123456789"
 
     def __post_init__(self) -> None:
         self.vendor = Vendor(lambda: self.at)
@@ -49,7 +50,7 @@ class Office:
     @property
     def settings(self) -> Settings:
         return Settings(
-            api_key="sk-test-0123456789",
+            api_key=self.key,
             base_url=self.base_url,
             home=self.home,
             environment=self.environment,

@@ -232,6 +232,17 @@ def test_a_server_with_another_time_closes_the_window(office: Office, skew: time
     assert len(office.vendor.posts) == 1
 
 
+def test_another_api_key_closes_the_window(office: Office) -> None:
+    office.approve("a")
+    office.vendor.moods = ["cut"]
+    office.send(wait=0)
+    office.key = "sk-rotated-0123456789"
+    office.at += timedelta(minutes=1)
+    assert office.send().counts == {State.QUARANTINED: 1}
+    assert len(office.vendor.posts) == 1
+    office.check()
+
+
 def test_what_was_never_processed_gets_a_new_key_after_the_window(office: Office) -> None:
     office.approve("a")
     office.vendor.moods = ["503"] * 100
@@ -438,6 +449,9 @@ def test_a_document_that_sii_rejects_is_kept_and_told(office: Office) -> None:
     assert not result.complete
     assert "rejected by SII" in result.notices[0]
     assert len(office.vendor.posts) == 1
+    before = office.at
+    assert not office.send().complete
+    assert office.at == before  # nothing to wait for
 
 
 def test_two_senders_take_turns(office: Office) -> None:

@@ -44,8 +44,8 @@ async def deliver(run: Run, envelope: Envelope, *, looked_up_at: datetime | None
             except IllegalMove as refused:
                 run.hold(envelope.entity, f"{refused} Nothing of it was sent.")
                 return
-            again = outcome.kind in _UNSENT and _may_repeat(run, outcome, tries)
             seconds = wait_before(tries, outcome.retry_after)
+            again = outcome.kind in _UNSENT and _may_repeat(run, outcome, tries, seconds)
             if outcome.kind is Kind.NOT_PROCESSED:
                 run.limiter.slow_down(entered)
                 if again:  # before the slot is free: a Retry-After is meant for all
@@ -67,7 +67,7 @@ async def _attempt(
     run: Run, envelope: Envelope, looked_up_at: datetime | None
 ) -> tuple[Outcome, Settled]:
     failpoints.hit("attempt.before")
-    attempt = envelopes.open_attempt(run.ledger, envelope, looked_up_at=looked_up_at)
+    attempt = envelopes.open_attempt(run.ledger, envelope, looked_up_at=looked_up_at, key=run.key)
     failpoints.hit("attempt.after")
     run.sent += 1
     try:
@@ -86,9 +86,8 @@ async def _attempt(
     return outcome, settle(run.ledger, current, attempt, outcome)
 
 
-def _may_repeat(run: Run, outcome: Outcome, tries: int) -> bool:
+def _may_repeat(run: Run, outcome: Outcome, tries: int, seconds: float) -> bool:
     """Whether there is time and budget left; says so when there is not."""
-    seconds = wait_before(tries, outcome.retry_after)
     if run.time_left >= seconds and run.budget.spend():
         return True
     run.stop(

@@ -61,6 +61,8 @@ class Attempt:
     number: int
     opened_at: datetime
     looked_up_at: datetime | None
+    key: str
+    """Fingerprint of the API key it was sent with."""
     boot_id: str
     monotonic: float
     closed_at: datetime | None
@@ -148,6 +150,7 @@ def open_attempt(
     envelope: Envelope,
     *,
     looked_up_at: datetime | None = None,
+    key: str = "",
     actor: str = "sender",
 ) -> Attempt:
     """Records that the body is about to be sent; on disk when this returns.
@@ -170,11 +173,12 @@ def open_attempt(
             )
         number = len(attempts(ledger, envelope.id)) + 1
         ledger.con.execute(
-            "INSERT INTO attempts (envelope_id, number, opened_at, looked_up_at, boot_id, "
-            "monotonic) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (envelope_id, number, opened_at, looked_up_at, key, boot_id, "
+            "monotonic) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 *(envelope.id, number, stamp(now)),
-                *(stamp(looked_up_at) if looked_up_at else None, boot_id(), time.monotonic()),
+                *(stamp(looked_up_at) if looked_up_at else None, key),
+                *(boot_id(), time.monotonic()),
             ],
         )
         for intent in members(ledger, envelope.id):

@@ -73,7 +73,7 @@ async def _decide(
     trusted = sight.complete and sight.began >= window.next_move(
         run.ledger, envelope, run.pace.settle
     )
-    doubt = window.suspicion(run.ledger, envelope, sight.skews)
+    doubt = window.suspicion(run.ledger, envelope, sight.skews, run.key)
     with run.ledger.transaction():
         if doubt:
             envelopes.close_window(run.ledger, envelope.id, doubt)

@@ -57,6 +57,8 @@ class Run:
     companies: Mapping[str, str]
     """Tu Pana's id by the company's RUT, of every company the key sees."""
     proof: Proof
+    key: str
+    """Fingerprint of the API key."""
     pace: Pace
     sleep: Sleep
     limiter: Limiter

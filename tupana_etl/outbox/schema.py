@@ -111,6 +111,7 @@ CREATE TABLE attempts (
     number INTEGER NOT NULL,
     opened_at TEXT NOT NULL,
     looked_up_at TEXT,              -- end of the look-up that found nothing, before a replay
+    key TEXT NOT NULL,              -- fingerprint of the API key it was sent with
     boot_id TEXT NOT NULL,
     monotonic REAL NOT NULL,        -- seconds since boot, to tell a clock that was moved
     closed_at TEXT,                 -- NULL: never known to have ended

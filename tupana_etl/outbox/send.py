@@ -41,8 +41,8 @@ AT_ONCE = 4
 RETRIES = 40
 """Tries that one run repeats because the API had no room or no connection came about."""
 
-OPEN = frozenset({State.UNKNOWN, State.ACCEPTED, State.ISSUED})
-"""States in which this run may still learn something by waiting."""
+OPEN = frozenset({State.UNKNOWN, State.ACCEPTED})
+"""States in which this run may still learn something by waiting, beside ISSUED."""
 
 UNFINISHED = frozenset(
     {State.READY, State.BOUND, State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED}
@@ -170,6 +170,7 @@ async def _begin(
         writer=writer,
         companies=found,
         proof=evidence,
+        key=proof.key_fingerprint(settings),
         pace=ways.pace,
         sleep=ways.sleep,
         limiter=Limiter(min(AT_ONCE, settings.max_concurrency), ways.sleep),
@@ -229,7 +230,9 @@ def _waiting(run: Run, counts: dict[State, int]) -> bool:
     sendable = any(
         run.may_send(i.entity) for i in rows.in_state(run.ledger, {State.READY, State.BOUND})
     )
-    return sendable or any(counts.get(state) for state in OPEN)
+    refused = sum(1 for i in rows.in_state(run.ledger, {State.ISSUED}) if i.sii_state)
+    issued = counts.get(State.ISSUED, 0) > refused  # SII's refusal is a person's to answer
+    return sendable or issued or any(counts.get(state) for state in OPEN)
 
 
 def _pause(run: Run, counts: dict[State, int], pause: float, due: datetime | None) -> float:
