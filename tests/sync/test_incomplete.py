@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from .helpers import Site, differences, site, tampered
+from .helpers import Site, differences, site, tampered, versions
 
 
 def documents_of(company: str, request: Request) -> bool:
@@ -84,6 +84,31 @@ def test_a_line_that_does_not_fit_is_counted(tmp_path: Path) -> None:
         with tampered(here, spoil) as there:
             assert there.sync("documents").rejected > 0
         assert here.query("SELECT DISTINCT stream FROM raw.rejects") == [("document_lines",)]
+
+
+def test_a_line_that_cannot_be_taken_leaves_the_one_before(tmp_path: Path) -> None:
+    with site(tmp_path, documents=40, companies=1, months=2) as here:
+        here.sync("documents")
+        before = here.query("FROM raw.document_lines ORDER BY ALL")
+        counted = versions(here)
+
+        def spoil(request: Request, body: Any) -> tuple[int, Any]:
+            if request.url.path.endswith("/documents"):
+                for row in body["results"]:
+                    row["details"] = [
+                        {**line, "quantity": "mucho"} if n == 0 else line
+                        for n, line in enumerate(row["details"])
+                    ]
+            return 200, body
+
+        lake = {p: p.stat().st_size for p in (here.settings.lake / "documents").rglob("*.parquet")}
+        with tampered(here, spoil) as there:
+            assert there.sync("documents").rejected > 0
+        assert here.query("FROM raw.document_lines ORDER BY ALL") == before
+        assert versions(here) == counted
+        written = (here.settings.lake / "documents").rglob("*.parquet")
+        assert {p: p.stat().st_size for p in written} == lake
+        assert here.sync("documents").rejected == 0
 
 
 def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Path) -> None:

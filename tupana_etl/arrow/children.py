@@ -14,6 +14,9 @@ from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, column_array, nul
 from tupana_etl.arrow.wire import UNFIT, Opened, Wire, joined
 from tupana_etl.streams import Stream
 
+SOME = "~"
+"""Behind a child's name in ``_absent``: some came, and some of those could not be taken."""
+
 SLICED = frozenset({"master_entity_id", "document_type", "document_id", "position"})
 """Columns that come from where a row was read, not from the child."""
 
@@ -30,8 +33,12 @@ class ChildDecoder:
 
     def decode(
         self, rows: list[Any], ids: list[str], where: Mapping[str, str], order: range
-    ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
-        """The children, the positions of parents that do not say theirs, the rejects."""
+    ) -> tuple[pa.RecordBatch, dict[int, str], list[Reject]]:
+        """The children, the rejects, and between them the parents that do not say theirs.
+
+        Those are given by position, with the mark that goes into ``_absent``: the stream's
+        name where they say nothing, with ``SOME`` behind it where some could not be taken.
+        """
         raws = [getattr(row, self._outer) for row in rows]
         try:
             lists = self._typed(raws)
@@ -41,7 +48,7 @@ class ChildDecoder:
         batch, wrong = self._batch(kids, *_places(lists, ids, order), where)
         if wrong:
             return self._one_by_one(raws, ids, where, order)
-        return batch, [i for i, listed in enumerate(lists) if listed is None], []
+        return batch, self._unsaid(lists), []
 
     def _typed(self, raws: list[Any]) -> list[list[Any] | None]:
         """All lists in one go. Raises UNFIT when any child does not fit, or has a new key."""
@@ -58,9 +65,9 @@ class ChildDecoder:
 
     def _one_by_one(
         self, raws: list[Any], ids: list[str], where: Mapping[str, str], order: range
-    ) -> tuple[pa.RecordBatch, list[int], list[Reject]]:
+    ) -> tuple[pa.RecordBatch, dict[int, str], list[Reject]]:
         lists, refused = self._lists(raws, ids)
-        missing = [i for i, listed in enumerate(lists) if listed is None]
+        unsaid = self._unsaid(lists)
         flat = [raw for listed in lists for raw in listed or ()]
         parents, places, orders = _places(lists, ids, order)
         kids, rejects = self._take(flat, parents)
@@ -79,7 +86,12 @@ class ChildDecoder:
             rejects.append(reject(self.stream, raw, why, column, parents[kept[position]]))
         if wrong:
             batch = batch.take(cells.int_array([i for i in range(len(taken)) if i not in wrong]))
-        return batch, missing, rejects
+        lost = {*range(len(flat))} - {kept[i] for i in range(len(taken)) if i not in wrong}
+        unsaid |= {order.index(orders[i]): f"{self.stream.name}{SOME}" for i in lost}
+        return batch, unsaid, rejects
+
+    def _unsaid(self, lists: Sequence[Any]) -> dict[int, str]:
+        return {i: self.stream.name for i, listed in enumerate(lists) if listed is None}
 
     def _lists(
         self, raws: list[Any], ids: list[str]

@@ -92,11 +92,11 @@ class Decoder:
         ids = _ids(built.get("id"), len(rows))
         kids: dict[str, pa.RecordBatch] = {}
         for child, decoder in self._children:
-            batch, missing, refused = decoder.decode(rows, ids, where, order)
+            batch, unsaid, refused = decoder.decode(rows, ids, where, order)
             kids[child.name] = batch
             rejects += refused
-            for position in missing:
-                absent[position].append(child.name)
+            for position, mark in unsaid.items():
+                absent[position].append(mark)
         return Decoded(self._batch(rows, built, absent, where, order), kids, rejects)
 
     def _rows(self, body: bytes) -> tuple[list[Any], list[Raw] | None, list[Reject]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tupana_etl.streams import Stream, children
-from tupana_etl.warehouse.merge import business_hash, parent_columns, same_key
+from tupana_etl.warehouse.merge import business_hash, parent_columns, same_key, some_rejected
 
 
 def is_plain(stream: Stream, rows: pa.Table) -> bool:
@@ -89,8 +89,10 @@ def _children_differ(parent: Stream, child: Stream) -> str:
             FROM arriving_{child.name} k
             SEMI JOIN (FROM arriving a WHERE {says}) a USING (_row) GROUP BY ALL
         ) c FULL JOIN (
-            SELECT {known}, a._row, h._row_hash, h._deleted_at
+            SELECT {known}, a._row, h._row_hash, h._deleted_at,
+                {some_rejected("a", child)} AS _some_rejected
             FROM history.{child.name} h JOIN arriving a ON {same_parent}
             WHERE h.valid_to IS NULL AND h.document_id BETWEEN $low AND $high AND {says}
         ) t ON c._row = t._row AND {same_key(child.key, "c", "t")}
-        WHERE c._row_hash IS DISTINCT FROM t._row_hash OR t._deleted_at IS NOT NULL"""
+        WHERE (c._row_hash IS DISTINCT FROM t._row_hash OR t._deleted_at IS NOT NULL)
+          AND NOT (c._row IS NULL AND t._some_rejected)"""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import duckdb
 
+from tupana_etl.arrow.children import SOME
 from tupana_etl.columns import Column, Kind
 from tupana_etl.streams import Stream
 
@@ -43,13 +44,15 @@ def judge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream
     what its children are.
 
     Leaves ``parents`` (those parents), ``merged`` as :func:`judge`, and ``gone`` (current
-    children that their parent no longer has).
+    children that their parent no longer has). Where some of them were rejected nothing is
+    gone: the one that came before stands until its successor can be taken.
     """
     parent_key = parent_columns(parent)
     mine = ", ".join(f'"{theirs}" AS "{own}"' for own, theirs in parent_key)
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE parents AS
-        SELECT {mine}, max({_order("staged")}) AS _order, max(_fetched_at) AS _fetched_at
+        SELECT {mine}, max({_order("staged")}) AS _order, max(_fetched_at) AS _fetched_at,
+            arg_max({some_rejected("staged", child)}, {_order("staged")}) AS _some_rejected
         FROM staged WHERE NOT contains(_absent, ',{child.name},') GROUP BY ALL"""
     )
     values = [c for c in child.columns if c.name not in child.key]
@@ -75,9 +78,15 @@ def judge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE gone AS
         SELECT {_names(child.key, "t")}, p._fetched_at
-        FROM {_current(child, "parents", "document_id")} t JOIN parents p ON {still}
+        FROM {_current(child, "parents", "document_id")} t
+        JOIN parents p ON {still} AND NOT p._some_rejected
         ANTI JOIN merged m ON {same_key(child.key, "m", "t")}"""
     )
+
+
+def some_rejected(table: str, child: Stream) -> str:
+    """SQL: whether some of a row's children could not be taken."""
+    return f"contains({table}._absent, ',{child.name}{SOME},')"
 
 
 def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
