@@ -129,3 +129,10 @@ def test_windows_is_refused_with_a_sentence(
     monkeypatch.setattr(platform, "system", lambda: "Windows")
     with pytest.raises(ConfigError, match="Linux and macOS"):
         settings.load({}, tmp_path)
+
+
+def test_a_group_that_may_read_needs_a_way_in(tmp_path: Path) -> None:
+    shared = {"TUPANA_PUBLISH": str(tmp_path), "TUPANA_PUBLISH_GROUP": "users"}
+    assert settings.load(shared, tmp_path).publish_group == "users"
+    with pytest.raises(ConfigError, match="TUPANA_PUBLISH is not"):
+        settings.load({"TUPANA_PUBLISH_GROUP": "users"}, tmp_path)

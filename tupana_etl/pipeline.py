@@ -194,7 +194,7 @@ def _run_one(
             models = _build(con, settings) if marts else []
             results = _results(con, taken)
         if marts:
-            publish(settings.warehouse, settings.analytics)
+            publish(settings.warehouse, settings.analytics, settings.publish_group)
     return SyncResult(
         run_id=taken.run_id,
         complete=all(r.complete for r in results),
@@ -230,7 +230,7 @@ def rebuild_marts(
         if from_lake:
             discard(settings.warehouse)
             path.replace(settings.warehouse)
-        publish(settings.warehouse, settings.analytics)
+        publish(settings.warehouse, settings.analytics, settings.publish_group)
     return models
 
 

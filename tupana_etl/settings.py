@@ -39,6 +39,8 @@ class Settings:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     publish: Path | None = None
     """Where analytics.duckdb is published; None means inside the home."""
+    publish_group: str = ""
+    """Unix group that may read what is published; empty means this user alone."""
 
     @property
     def analytics(self) -> Path:
@@ -102,6 +104,7 @@ def load(environ: Mapping[str, str] | None = None, directory: Path | None = None
         environment=environment,
         webhook_secrets=several("TUPANA_WEBHOOK_SECRET"),
         publish=_path(publish, "TUPANA_PUBLISH") if publish else None,
+        publish_group=_group(text("TUPANA_PUBLISH_GROUP"), publish),
     )
 
 
@@ -160,6 +163,16 @@ def _path(text: str, name: str) -> Path:
         return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ConfigError(f"{name} is {text!r}; there is no such user.") from None
+
+
+def _group(name: str, publish: str) -> str:
+    """A group needs a place outside the home, where only the user goes."""
+    if name and not publish:
+        raise ConfigError(
+            "TUPANA_PUBLISH_GROUP is set and TUPANA_PUBLISH is not: nobody else can enter the "
+            "home. Set TUPANA_PUBLISH to a folder that the group may enter."
+        )
+    return name
 
 
 def _whole(name: str, text: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import grp
+import os
 import stat
 import threading
 from dataclasses import replace
@@ -14,6 +16,7 @@ from tupana_etl import home
 from tupana_etl.errors import (
     AuthError,
     ConfigError,
+    DataError,
     LakeCorrupt,
     LockHeld,
     NetworkError,
@@ -119,6 +122,22 @@ def test_a_reader_blocks_nobody(tmp_path: Path) -> None:
             here.sync()
             assert reader.execute("SELECT count(*) FROM raw.syncs").fetchall() == before
         assert here.query("SELECT count(*) FROM raw.syncs") == [(2,)]
+
+
+def test_what_is_published_is_mine_alone_or_my_group_s(tmp_path: Path) -> None:
+    with site(tmp_path, documents=20, companies=1, months=2) as here:
+        here.sync()
+        assert stat.filemode(here.settings.analytics.stat().st_mode) == "-rw-------"
+        group = grp.getgrgid(os.getgid()).gr_name
+        there = here.with_settings(publish=tmp_path / "shared", publish_group=group)
+        rebuild_marts(there.settings)
+        assert stat.filemode(there.settings.analytics.stat().st_mode) == "-rw-r-----"
+        assert there.settings.analytics.group() == group
+        assert stat.filemode((tmp_path / "shared").stat().st_mode) == "drwxr-x---"
+        nobody = there.with_settings(publish_group="nadie-aqui")
+        with pytest.raises(DataError, match="nadie-aqui"):
+            rebuild_marts(nobody.settings)
+        assert there.query("SELECT count(*) > 0 FROM raw.documents") == [(True,)]
 
 
 def test_a_sync_works_where_a_loop_is_running(tmp_path: Path) -> None:

@@ -38,18 +38,23 @@ def doubled_key(con: duckdb.DuckDBPyConnection, stream: Stream) -> tuple[Any, ..
     return found
 
 
-def publish(warehouse: Path, target: Path) -> Path:
+def publish(warehouse: Path, target: Path, group: str = "") -> Path:
     """Copies the closed, checkpointed warehouse to ``target`` and swaps it in.
 
-    Raises DataError when a write-ahead log shows that the warehouse was not closed.
+    Members of ``group`` (of this machine) may read it; without one only this user may.
+    Raises DataError when a write-ahead log shows that the warehouse was not closed, or when
+    the file may not be given to the group.
     """
     if warehouse.with_name(warehouse.name + ".wal").exists():
         raise DataError(f"{warehouse} was not closed cleanly; run the command again.")
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True, mode=0o700)
+        _give(target.parent, group, 0o750)
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         shutil.copyfile(warehouse, temporary)
         temporary.chmod(0o600)
+        _give(temporary, group, 0o640)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
@@ -57,3 +62,18 @@ def publish(warehouse: Path, target: Path) -> Path:
         temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
     return target
+
+
+def _give(path: Path, group: str, mode: int) -> None:
+    """Lets a group in, if there is one to let in."""
+    if not group:
+        return
+    try:
+        shutil.chown(path, group=group)
+    except (OSError, LookupError) as error:
+        raise DataError(
+            f"TUPANA_PUBLISH_GROUP is {group!r}: nothing could be given to it ({error}). It must "
+            "be a group of this machine that you belong to. What was read is safe in the "
+            "warehouse; mend the setting and run `tupana marts`."
+        ) from None
+    path.chmod(mode)
