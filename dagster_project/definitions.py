@@ -2,13 +2,22 @@
 
 import dagster as dg
 
-from dagster_project import automation, checks, companies, marts, reports, resources, streams
+from dagster_project import (
+    automation,
+    checks,
+    companies,
+    marts,
+    outbox,
+    reports,
+    resources,
+    streams,
+)
 
 defs = dg.Definitions(
     # One per stream; one per model, and the published file; one per report.
     assets=[streams.sync, marts.marts, *reports.REPORTS],
     asset_checks=[checks.unique_keys, checks.findings],
-    jobs=[*automation.JOBS, companies.backfill],
+    jobs=[*automation.JOBS, companies.backfill, *outbox.JOBS],
     schedules=automation.SCHEDULES,
     sensors=[companies.new_companies, automation.rebuild_marts],
     # Every event is in the UI; the terminal of `make dev` is for what somebody should read.

@@ -160,16 +160,21 @@ def refresh(
 
 
 def issue(
-    settings: Settings, *, wait: float = 120.0, tell: Tell = lambda counts: None
+    settings: Settings,
+    *,
+    wait: float = 120.0,
+    tell: Tell = lambda counts: None,
+    follow_only: bool = False,
 ) -> SendResult:
     """Sends every approved row of the outbox and follows what was sent to its end.
 
     Waits up to ``wait`` seconds for another sender, and as long for results after the last
     batch was taken in; ``tell`` is told how many rows stand in each state. What it raises
     and returns: :func:`tupana_etl.outbox.send.send`. Nothing is sent that nobody approved,
-    except plans under their caps in a proven sandbox.
+    except plans under their caps in a proven sandbox, and nothing at all with ``follow_only``:
+    then what was sent is looked up, followed and read back.
     """
-    return run_async(send(settings, wait=wait, tell=tell))
+    return run_async(send(settings, wait=wait, tell=tell, follow_only=follow_only))
 
 
 def _run_one(

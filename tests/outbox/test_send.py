@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 from tupana_etl.errors import LedgerError, LockHeld
 from tupana_etl.outbox import envelopes, rows
 from tupana_etl.outbox.ledger import Ledger, open_ledger, sending
+from tupana_etl.outbox.send import send
 from tupana_etl.outbox.states import IllegalMove, State
 
 from .office import Office, document
@@ -452,6 +454,34 @@ def test_a_document_that_sii_rejects_is_kept_and_told(office: Office) -> None:
     before = office.at
     assert not office.send().complete
     assert office.at == before  # nothing to wait for
+
+
+def test_following_sends_nothing_and_not_even_again(office: Office) -> None:
+    office.approve("a")
+    office.vendor.moods = ["cut"]
+    office.send(wait=0)
+    office.approve("b")
+    office.at += timedelta(minutes=1)
+    ways = office.ways
+    result = asyncio.run(send(office.settings, wait=0, ways=ways, follow_only=True))
+    assert (result.counts, len(office.vendor.posts)) == ({State.UNKNOWN: 1}, 1)
+    assert office.send().counts == {State.VERIFIED: 2}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_without_the_server_s_time_our_own_clocks_must_agree(
+    office: Office, restarted: bool
+) -> None:
+    office.vendor.tells_time = False
+    office.approve("a")
+    office.vendor.moods = ["cut"]
+    office.send(wait=0)
+    office.at += timedelta(minutes=1 if restarted else 10)  # this machine's time stood still
+    with pytest.MonkeyPatch.context() as patch:
+        if restarted:
+            patch.setattr(envelopes, "boot_id", lambda: "another start")
+        assert office.send().counts == {State.QUARANTINED: 1}
+    assert len(office.vendor.posts) == 1
 
 
 def test_two_senders_take_turns(office: Office) -> None:

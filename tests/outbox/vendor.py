@@ -83,6 +83,7 @@ class Vendor:
     on_post: Callable[[], None] | None = None
     """Called once, while a POST is on its way and nothing of it is executed."""
     state: str = "issued"
+    tells_time: bool = True
 
     @property
     def transport(self) -> httpx.AsyncBaseTransport:
@@ -112,7 +113,8 @@ class Vendor:
         return self._dated(self._get(request))
 
     def _dated(self, answer: Answer) -> Answer:
-        answer.headers["date"] = format_datetime(self.now(), usegmt=True)
+        if self.tells_time:
+            answer.headers["date"] = format_datetime(self.now(), usegmt=True)
         answer.headers["x-request-id"] = f"r{self.reads}p{len(self.posts)}"
         return answer
 

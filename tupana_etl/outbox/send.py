@@ -101,15 +101,18 @@ async def send(
     *,
     wait: float = 120.0,
     tell: Tell = lambda counts: None,
+    follow_only: bool = False,
     ways: Ways | None = None,
 ) -> SendResult:
     """Sends every approved row of the home and follows all that was sent.
 
     Waits up to ``wait`` seconds for another sender of this home, and as long for results
     after the last batch was taken in. In a proven sandbox, plans under their caps are sent
-    without approval. Raises ConfigError and OriginError when nothing may be sent, LedgerError when
-    the ledger cannot be trusted, LockHeld, AuthError, and what the server answered when
-    not even the companies could be read. What fails later is in the result.
+    without approval. With ``follow_only`` nothing is sent, not even again: what was sent is
+    looked up, followed and read back. Raises ConfigError and OriginError when nothing may be
+    sent, LedgerError when the ledger cannot be trusted, LockHeld, AuthError, and what the
+    server answered when not even the companies could be read. What fails later is in the
+    result.
     """
     ways = ways or Ways()
     settings.need_key()
@@ -117,9 +120,12 @@ async def send(
         recover(ledger)
         async with at_work(settings, ledger, ways, wait=wait) as run:
             run.tell = tell
-            if run.proof.is_sandbox:
+            if follow_only:
+                run.stopped = "this run only follows what was sent"
+            elif run.proof.is_sandbox:
                 admit_in_sandbox(ledger, run.proof.why)
-            wanted = {i.id for i in rows.in_state(ledger, UNFINISHED)}
+            followed = UNFINISHED - ({State.READY, State.BOUND} if follow_only else set())
+            wanted = {i.id for i in rows.in_state(ledger, followed)}
             await _rounds(run, settings)
         wanted |= {i.id for i in rows.newest(ledger).values() if _untold(i)}
         return SendResult(
