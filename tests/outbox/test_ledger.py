@@ -16,9 +16,10 @@ from tupana_etl.errors import LedgerError, LockHeld
 from tupana_etl.outbox import custody, rows
 from tupana_etl.outbox import ledger as ledgers
 from tupana_etl.outbox.ledger import open_ledger, sending
+from tupana_etl.outbox.rebuild import Rebuilt, rebuild
 from tupana_etl.outbox.states import State
 
-from .ledgers import put
+from .ledgers import bound, put
 
 
 @pytest.fixture
@@ -236,3 +237,40 @@ def test_the_pepper_is_in_no_repr(home: Path) -> None:
     with open_ledger(home) as ledger:
         assert ledger.pepper.secret.hex() not in repr(ledger)
         assert str(ledger.pepper.secret) not in repr(ledger)
+
+
+def rebuilt(home: Path) -> Rebuilt:
+    with open_ledger(home, of_any_age=True) as ledger:
+        return rebuild(ledger, by="Ana", reason="disk lost")
+
+
+def test_a_person_may_go_on_with_an_older_copy(home: Path) -> None:
+    with open_ledger(home) as ledger:
+        bound(ledger, "frozen")
+    shutil.copy(home / custody.LEDGER, home / "backup")
+    with open_ledger(home) as ledger:
+        put(ledger, "lost")
+        put(ledger, "lost too")
+    shutil.copy(home / "backup", home / custody.LEDGER)
+    done = rebuilt(home)
+    assert (done.lost, done.thawed) == (2, 1)
+    with open_ledger(home) as ledger:
+        assert ledger.meta("rebuilt_at")
+        assert rows.newest(ledger)["frozen"].state == State.READY
+        assert rows.history(ledger, "frozen")[-1].actor == "Ana"
+
+
+def test_a_rebuild_mends_a_lost_witness_but_takes_no_foreign_ledger(
+    home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (home / custody.WITNESS).write_bytes(b"damaged")
+    assert rebuilt(home).lost == 0
+    with open_ledger(home) as ledger:
+        assert put(ledger, "next") == 2
+    other = tmp_path_factory.mktemp("other")
+    with open_ledger(other):
+        pass
+    shutil.copy(other / custody.LEDGER, home / custody.LEDGER)
+    shutil.copy(other / custody.PEPPER, home / custody.PEPPER)
+    with pytest.raises(LedgerError, match="another home's"):
+        rebuilt(home)

@@ -70,6 +70,11 @@ def _backup(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", metavar="DIR", help="default: backups/ in the home, by date")
 
 
+def _rebuild(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--by", required=True, metavar="NAME", help="who decides; it is kept")
+    p.add_argument("--reason", required=True, metavar="TEXT", help="why; it is kept")
+
+
 OUTBOX = Command(
     "outbox",
     "issue documents from rows: plan, approve, send, follow",
@@ -131,6 +136,14 @@ OUTBOX = Command(
             _backup,
             more="Keep it as safe as the invoices themselves. Copying the file by hand while "
             "it is open can give half of it.",
+        ),
+        Command(
+            "rebuild",
+            "go on with an older copy of the ledger, put back after a loss",
+            "tupana outbox rebuild --by 'Ana Rojas' --reason 'disk lost, copy of Monday'",
+            _rebuild,
+            more="What the copy does not know may have been issued: from then on every row is "
+            "looked up in the API before it is first sent, and what is found is adopted.",
         ),
     ),
 )

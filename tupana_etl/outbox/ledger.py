@@ -122,8 +122,10 @@ def sending(home: Path, wait: float) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def open_ledger(home: Path, clock: Clock = utcnow) -> Iterator[Ledger]:
+def open_ledger(home: Path, clock: Clock = utcnow, *, of_any_age: bool = False) -> Iterator[Ledger]:
     """The ledger of a home, checked and ready to write; made when the home never had one.
+
+    ``of_any_age`` takes an older copy, for ``rebuild`` alone.
 
     Raises LedgerError, and nothing may be sent, when the ledger is missing though it was
     there, empty, older than what this home has seen, another home's, damaged, made by a
@@ -134,7 +136,7 @@ def open_ledger(home: Path, clock: Clock = utcnow) -> Iterator[Ledger]:
     _refuse_links(path)
     _refuse_network(path)
     pepper = custody.read_pepper(home)
-    witness = custody.read_witness(home)
+    witness = None if of_any_age else custody.read_witness(home)
     if _is_new(path):
         with homes.lock(home, BUSY_SECONDS, custody.MAKING):
             if _is_new(path):
@@ -149,7 +151,9 @@ def open_ledger(home: Path, clock: Clock = utcnow) -> Iterator[Ledger]:
                 "ledger's backup."
             )
         ledger = Ledger(con, home, pepper, clock)
-        _check_identity(ledger, witness)
+        _check_pepper(ledger)
+        if not of_any_age:
+            _check_age(ledger, witness)
         yield ledger
 
 
@@ -270,14 +274,17 @@ def _damaged(path: Path, what: str) -> LedgerError:
     )
 
 
-def _check_identity(ledger: Ledger, witness: custody.Witness | None) -> None:
-    path = ledger.home / custody.LEDGER
+def _check_pepper(ledger: Ledger) -> None:
     if ledger.meta("pepper_fingerprint") != ledger.pepper.fingerprint:
         raise LedgerError(
             f"{ledger.home / custody.PEPPER} is not the one this ledger was made with, so the "
             "API's documents cannot be matched to your rows. Nothing is sent. Put back the copy "
             "kept with the ledger's backup."
         )
+
+
+def _check_age(ledger: Ledger, witness: custody.Witness | None) -> None:
+    path = ledger.home / custody.LEDGER
     if witness is None:
         raise LedgerError(
             f"{ledger.home / custody.WITNESS} is missing, so it cannot be told whether {path.name} "
