@@ -1,6 +1,6 @@
 """Runs senders in processes of their own, quickly: imports once, forks for each.
 
-Reads one JSON object a line (home, url, key; failpoint, wait, settle, terminate_after) and
+Reads one JSON object a line (home, url, key; failpoint, wait, settle, interrupt) and
 answers with how the child ended: an exit code, or minus the signal that killed it.
 """
 
@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from tupana_etl.settings import Settings
 
 def run_one(order: dict[str, Any]) -> int:
     os.environ[failpoints.VARIABLE] = order.get("failpoint", "")
+    if order.get("interrupt"):
+        failpoints.watch = interrupt
     settings = Settings(
         api_key=order["key"],
         base_url=order["url"],
@@ -32,6 +33,12 @@ def run_one(order: dict[str, Any]) -> int:
     pace = Pace(settle=order.get("settle", 0.05), poll=0.02)
     result = asyncio.run(send(settings, wait=order.get("wait", 20.0), ways=Ways(pace=pace)))
     return 0 if result.complete else 1
+
+
+def interrupt(stage: str) -> None:
+    """Ctrl-C, once the whole request is out and before its answer."""
+    if stage == "send_request_body.complete":
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def main() -> None:
@@ -44,9 +51,6 @@ def main() -> None:
                 code = run_one(order)
             finally:
                 os._exit(code)
-        if order.get("terminate_after"):
-            time.sleep(order["terminate_after"])
-            os.kill(child, signal.SIGINT)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
 

@@ -155,13 +155,18 @@ class Histories(RuleBasedStateMachine):
         self.vendor.search_delay = self.vendor.processing = timedelta(0)
         for _ in range(6):
             self.office.send(400.0)
+            self.holds()
+            open_rows = self._under_way()
+            if not open_rows:
+                return
             self.office.at += timedelta(hours=13)
-        self.holds()
-        under_way = {State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED, State.STUCK, State.ISSUED}
+        raise AssertionError([(row.row_key, row.state, row.reason) for row in open_rows])
+
+    def _under_way(self) -> list[rows.Intent]:
+        states = {State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED, State.STUCK, State.ISSUED}
         with open_ledger(self.office.home, self.office.clock) as ledger:
             assert rows.first_broken_event(ledger) is None
-            open_rows = rows.in_state(ledger, under_way | {State.READY, State.BOUND})
-        assert not open_rows, [(r.row_key, r.state, r.reason) for r in open_rows]
+            return rows.in_state(ledger, states | {State.READY, State.BOUND})
 
     def _row(self, data: st.DataObject) -> rows.Intent:
         return self.office.row(data.draw(st.sampled_from(sorted(self.made))))
