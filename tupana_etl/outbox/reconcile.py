@@ -18,14 +18,12 @@ from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.ledger import Ledger, stamp
 from tupana_etl.outbox.look import Sight, look_up
+from tupana_etl.outbox.rebuild import REBUILT
 from tupana_etl.outbox.run import Pace, Run, by_company
 from tupana_etl.outbox.settle import quarantine
 from tupana_etl.outbox.states import State
 
 ACTOR = "reconciler"
-
-REBUILT = "rebuilt_at"
-"""Fact of a ledger that was put together again from an older copy and the API."""
 
 WATCHED = timedelta(hours=48)
 """After its last attempt, for how long a row once in doubt is looked up again."""
