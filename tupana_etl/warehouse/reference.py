@@ -58,6 +58,24 @@ USER_TABLES = {
             ),
         },
     ),
+    "billing_contracts": UserTable(
+        "What is billed every month, for sql/outbox/monthly_billing.sql.",
+        {
+            "contract_id": ("VARCHAR", "Your name for it; part of the row key, never reused."),
+            "issuer_rut": ("VARCHAR", "The company that bills."),
+            "receiver_rut": ("VARCHAR", "The customer."),
+            "receiver_name": ("VARCHAR", "Its name; empty: the API fills it."),
+            "dte_type_code": ("VARCHAR", "33 (the default) or 34."),
+            "item_name": ("VARCHAR", "What is billed."),
+            "quantity": ("DECIMAL(18,6)", "How many (default 1)."),
+            "unit_price": ("DECIMAL(18,6)", "Price of one, without IVA, pesos."),
+            "discount_percent": ("DECIMAL(5,2)", "Discount; empty for none."),
+            "billing_day": ("INTEGER", "Day of the month it is dated (default 1)."),
+            "payment_days": ("INTEGER", "Days until it is due (default 30)."),
+            "valid_from": ("DATE", "First billing day it may have; empty: any."),
+            "valid_to": ("DATE", "Last billing day it may have; empty: any."),
+        },
+    ),
     "related_ruts": UserTable(
         "Debtors related to a company, beside the user's own companies.",
         {
