@@ -41,6 +41,11 @@ def test_the_demo_needs_no_key_and_no_network(tupana: Runner) -> None:
     found = tupana.inside("query", query, "--json", changes={"TUPANA_HOME": str(demo)})
     assert int(found.json["rows"][0][0]) == total > 0
 
+    billing = tupana.inside("outbox", "plan", "--json", changes={"TUPANA_HOME": str(demo)})
+    assert billing.code == 0
+    assert {r["state"] for r in billing.json["rows"]} == {"PLANNED"}
+    assert len(billing.json["rows"]) >= 3
+
 
 @pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM])
 def test_the_sandbox_serves_until_it_is_stopped(tupana: Runner, wanted: signal.Signals) -> None:
