@@ -133,7 +133,7 @@ def qualified(con: duckdb.DuckDBPyConnection, table: str) -> str:
     schema, _, name = table.rpartition(".")
     rows = con.execute(
         """SELECT table_schema, table_name FROM information_schema.tables
-        WHERE table_schema IN ('marts', 'raw', 'history', 'ref') ORDER BY ALL"""
+        WHERE table_schema IN ('marts', 'raw', 'history', 'ref', 'outbox') ORDER BY ALL"""
     ).fetchall()
     for candidate in (schema,) if schema else ("marts", "raw"):
         if (candidate, name) in rows:
