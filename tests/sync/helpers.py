@@ -37,10 +37,10 @@ class Site:
     url: str
     settings: Settings
     unpublished: bool = False
-    """Look at the warehouse itself, for runs that did not publish."""
+    """Runs stop at the warehouse, and queries look there."""
 
     def sync(self, *streams: str, **options: Any) -> SyncResult:
-        return sync(self.settings, streams, **options)
+        return sync(self.settings, streams, **{"marts": not self.unpublished, **options})
 
     def admin(self, action: str, **body: Any) -> Any:
         answer = _HTTP.post(f"{self.url.removesuffix('/v1')}/_admin/{action}", json=body)
@@ -92,6 +92,13 @@ def site(folder: Path, **world: Any) -> Iterator[Site]:
             url,
             Settings(api_key=DEMO_KEY, base_url=url, home=folder / "home", start_date=start),
         )
+
+
+@contextmanager
+def unpublished(folder: Path, **world: Any) -> Iterator[Site]:
+    """A site for what is read, not what is made of it: the models would cost most of the time."""
+    with site(folder, **world) as here:
+        yield replace(here, unpublished=True)
 
 
 Change = Callable[[Request, Any], tuple[int, Any]]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from tupana_etl.errors import NotFound
 from tupana_etl.pipeline import refresh
 
-from .helpers import TODAY, Site, differences, site, tampered, versions
+from .helpers import TODAY, Site, differences, site, tampered, unpublished, versions
 
 
 def companies(here: Site) -> list[str]:
@@ -78,7 +78,7 @@ def test_everything_that_happened_arrives_and_nothing_else(tmp_path: Path, rows:
 
 
 def test_a_row_that_comes_back_is_no_longer_deleted(tmp_path: Path) -> None:
-    with site(tmp_path, documents=100) as here:
+    with unpublished(tmp_path, documents=100) as here:
         here.sync()
         (doomed,) = one_sided(here, "dte_type_code = '33'", 1)
 
@@ -100,7 +100,7 @@ def test_a_row_that_comes_back_is_no_longer_deleted(tmp_path: Path) -> None:
 
 
 def test_missing_once_is_not_deleted(tmp_path: Path) -> None:
-    with site(tmp_path, documents=60) as here:
+    with unpublished(tmp_path, documents=60) as here:
         here.sync()
         (doomed,) = one_sided(here, "true", 1)
         before = versions(here)
@@ -120,7 +120,7 @@ def test_missing_once_is_not_deleted(tmp_path: Path) -> None:
 
 
 def test_a_window_that_falls_to_zero_is_not_believed(tmp_path: Path) -> None:
-    with site(tmp_path, documents=120) as here:
+    with unpublished(tmp_path, documents=120) as here:
         here.sync()
         before = here.query("SELECT count(*) FROM raw.documents WHERE _deleted_at IS NULL")
 
@@ -139,7 +139,7 @@ def test_a_window_that_falls_to_zero_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_a_hidden_company_is_still_tried_and_named(tmp_path: Path) -> None:
-    with site(tmp_path, documents=80) as here:
+    with unpublished(tmp_path, documents=80) as here:
         here.sync()
         company = companies(here)[-1]
         rut = next(r["tax_id"] for r in here.truth("master_entities") if r["id"] == company)

@@ -3,9 +3,6 @@ the next one mends it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from tupana_etl.api import retry
 from tupana_etl.errors import TupanaError
 from tupana_etl.extract import extraction, listing
 
-from .helpers import Site, differences, site
+from .helpers import Site, differences, unpublished
 
 IN_SHORT, IN_LONG = 30, 300
 
@@ -35,19 +32,12 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(here: Site) -> tuple[bool, str]:
     """Whether a sync says that all went well, and what it said."""
     try:
-        result = here.sync(marts=False)
+        result = here.sync()
     except TupanaError as error:
         return False, str(error)
     reasons = [reason for r in result.streams for reason in r.reasons]
     assert result.complete == (not reasons)
     return result.complete and not result.rejected, "\n".join(reasons)
-
-
-@contextmanager
-def unpublished(folder: Path, **world: Any) -> Iterator[Site]:
-    """A site whose runs stop at the warehouse: models do not matter here, and cost time."""
-    with site(folder, **world) as here:
-        yield replace(here, unpublished=True)
 
 
 def schedules() -> list[Any]:
@@ -195,6 +185,6 @@ def test_the_calendar_makes_no_versions(tmp_path: Path) -> None:
         states = "SELECT count(*) FROM history.document_states"
         before = here.query(count), here.query(states)
         here.admin("clock", days=3)
-        result = here.sync(marts=False)
+        result = here.sync()
         assert sum(r.new + r.changed for r in result.streams) == 0
         assert (here.query(count), here.query(states)) == before

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from .helpers import Site, differences, site, tampered, versions
+from .helpers import Site, differences, tampered, unpublished, versions
 
 
 def documents_of(company: str, request: Request) -> bool:
@@ -24,7 +24,7 @@ def first_company(here: Site) -> tuple[str, str]:
 
 
 def test_a_refused_company_does_not_stop_the_others(tmp_path: Path) -> None:
-    with site(tmp_path, documents=80) as here:
+    with unpublished(tmp_path, documents=80) as here:
         company, rut = first_company(here)
 
         def refuse(request: Request, body: Any) -> tuple[int, Any]:
@@ -50,7 +50,7 @@ def test_a_refused_company_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_a_row_that_does_not_fit_is_rejected_with_its_json(tmp_path: Path) -> None:
-    with site(tmp_path, documents=80) as here:
+    with unpublished(tmp_path, documents=80) as here:
         company, _ = first_company(here)
         spoilt: list[str] = []
 
@@ -73,7 +73,7 @@ def test_a_row_that_does_not_fit_is_rejected_with_its_json(tmp_path: Path) -> No
 
 
 def test_a_line_that_does_not_fit_is_counted(tmp_path: Path) -> None:
-    with site(tmp_path, documents=40) as here:
+    with unpublished(tmp_path, documents=40) as here:
 
         def spoil(request: Request, body: Any) -> tuple[int, Any]:
             if request.url.path.endswith("/documents"):
@@ -87,7 +87,7 @@ def test_a_line_that_does_not_fit_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_line_that_cannot_be_taken_leaves_the_one_before(tmp_path: Path) -> None:
-    with site(tmp_path, documents=40, companies=1, months=2) as here:
+    with unpublished(tmp_path, documents=40, companies=1, months=2) as here:
         here.sync("documents")
         before = here.query("FROM raw.document_lines ORDER BY ALL")
         counted = versions(here)
@@ -112,7 +112,7 @@ def test_a_line_that_cannot_be_taken_leaves_the_one_before(tmp_path: Path) -> No
 
 
 def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Path) -> None:
-    with site(tmp_path, documents=80) as here:
+    with unpublished(tmp_path, documents=80) as here:
         company, rut = first_company(here)
 
         def lose_a_row(request: Request, body: Any) -> tuple[int, Any]:
@@ -130,7 +130,7 @@ def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Pat
 
 
 def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
-    with site(tmp_path, documents=40, list_rows="lean") as here:
+    with unpublished(tmp_path, documents=40, list_rows="lean") as here:
         lost = here.truth("documents")[0]["id"]
 
         def lose(request: Request, body: Any) -> tuple[int, Any]:
@@ -138,7 +138,7 @@ def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
             return (404, {"error": "No encontrado"}) if gone else (200, body)
 
         with tampered(here, lose) as there:
-            result = there.sync("documents", marts=False)
+            result = there.sync("documents")
         reasons = [reason for r in result.streams for reason in r.reasons]
         assert reasons
         assert all(f"1 details could not be read: {lost}" in r for r in reasons)
@@ -146,7 +146,7 @@ def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_field_is_kept_and_reported_once(tmp_path: Path) -> None:
-    with site(tmp_path, documents=40) as here:
+    with unpublished(tmp_path, documents=40) as here:
 
         def add_field(request: Request, body: Any) -> tuple[int, Any]:
             if request.url.path.endswith("/documents"):
@@ -163,7 +163,7 @@ def test_an_unknown_field_is_kept_and_reported_once(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_no_longer_sent_keeps_its_value_and_a_null_does_not(tmp_path: Path) -> None:
-    with site(tmp_path, documents=40) as here:
+    with unpublished(tmp_path, documents=40) as here:
         here.sync()
         names = here.query("SELECT count(receiver_name) FROM raw.documents")
 

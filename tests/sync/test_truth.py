@@ -8,7 +8,7 @@ import pytest
 
 from tupana_etl.pipeline import rebuild_marts
 
-from .helpers import differences, site, versions
+from .helpers import differences, site, unpublished, versions
 
 
 def test_twenty_thousand_documents_equal_the_servers_own_truth(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_twenty_thousand_documents_equal_the_servers_own_truth(tmp_path: Path) -
 
 @pytest.mark.parametrize("rows", ["lean", "rich"])
 def test_lean_and_rich_lists_give_the_same_tables(tmp_path: Path, rows: str) -> None:
-    with site(tmp_path, list_rows=rows) as here:
+    with unpublished(tmp_path, list_rows=rows) as here:
         assert here.sync().complete
         assert differences(here) == {}
         before = versions(here)
@@ -33,7 +33,7 @@ def test_lean_and_rich_lists_give_the_same_tables(tmp_path: Path, rows: str) -> 
 
 
 def test_changes_arrive_with_the_next_sync(tmp_path: Path) -> None:
-    with site(tmp_path) as here:
+    with unpublished(tmp_path) as here:
         here.sync()
         before = versions(here)
         unpaid = here.query(
@@ -79,7 +79,7 @@ WHERE table_schema IN ('raw', 'history', 'marts')"""
 
 
 def test_every_row_leads_back_to_its_call(tmp_path: Path) -> None:
-    with site(tmp_path, documents=120) as here:
+    with unpublished(tmp_path, documents=120) as here:
         here.sync()
         orphans = here.query(
             """SELECT count(*) FROM history.documents d

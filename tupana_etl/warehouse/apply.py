@@ -7,7 +7,7 @@ after a crash anywhere, running again continues where the warehouse really is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,13 @@ def _commit(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> i
 
 
 def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Neighbouring windows of one stream, up to MERGE_ROWS rows; anything else alone."""
+    """Neighbours of up to MERGE_ROWS rows: a transaction each, so that thousands of runs
+    that changed little are applied again in minutes."""
     group: list[Entry] = []
     rows = 0
     for entry in entries:
         size = sum(s["rows"] for s in entry.body.get("segments", {}).values())
-        fits = group and _stream(group[0]) == _stream(entry) and rows + size <= MERGE_ROWS
-        if group and not fits:
+        if group and rows + size > MERGE_ROWS:
             yield group
             group, rows = [], 0
         group.append(entry)
@@ -76,18 +76,21 @@ def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield group
 
 
-def _stream(entry: Entry) -> str:
-    return entry.body["stream"] if entry.kind == "window" else f"{entry.kind} {entry.seq}"
-
-
 def _apply_group(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> None:
-    kind = group[0].kind
-    if kind == "run":
-        _start_run(con, group[0].body)
-    elif kind == "end":
-        _end_run(con, group[0].body)
-    elif kind == "window":
-        _apply_windows(con, lake, STREAMS[group[0].body["stream"]], group)
+    # Windows of two runs are never merged as one: each run's rows are a version.
+    for kind, neighbours in groupby(group, key=lambda entry: entry.kind):
+        if kind == "run":
+            for entry in neighbours:
+                _start_run(con, entry.body)
+        elif kind == "end":
+            for entry in neighbours:
+                _end_run(con, entry.body)
+        elif kind == "window":
+            by_stream: dict[str, list[Entry]] = {}
+            for entry in neighbours:
+                by_stream.setdefault(entry.body["stream"], []).append(entry)
+            for stream, windows in by_stream.items():
+                _apply_windows(con, lake, STREAMS[stream], windows)
 
 
 def _apply_windows(

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,14 @@ def _header(sql: str, path: Path) -> tuple[str, dict[str, str], tuple[Parameter,
     return " ".join(description), columns, tuple(parameters)
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """One for all files: each database of its own would cost more than the parsing."""
+    return duckdb.connect(config={"threads": 1})
+
+
 def _dependencies(path: Path, sql: str) -> tuple[str, ...]:
-    with duckdb.connect() as con:
+    with _parser().cursor() as con:
         row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     tree = json.loads(row[0]) if row else {}
     if tree.get("error"):
