@@ -61,8 +61,8 @@ demo: $(STAMP) ## Run the main job on the sandbox: no key, no network
 test: $(STAMP) ## Run the tests (ARGS='-k rut' to choose)
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-long: $(STAMP) ## Run the tests and their long relatives: 300 fault schedules, 30 kills
-	@$(PY) -m pytest -n 2 --dist worksteal -m "long or not long" $(ARGS)
+test-long: $(STAMP) ## Run the tests' long relatives: 300 fault schedules, 10,000 histories, kills, a browser
+	@$(PY) -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
 bench-marts: $(STAMP) ## Measure all models on a million documents (ARGS='--documents 100000')
 	@$(PY) bench/marts.py $(ARGS)
