@@ -8,6 +8,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tupana_etl.domain import today
+from tupana_etl.outbox import rows
+from tupana_etl.outbox.custody import LEDGER, PEPPER
+from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox.states import State
+
 from .runner import Done, Runner
 
 
@@ -28,6 +34,7 @@ def test_nothing_yet(tupana: Runner) -> None:
     told = tupana.inside("doctor", "--json")
     assert told.code == 0
     assert levels(told)["analytics"] == "warn"
+    assert levels(told)["ledger"] == "ok"
     assert not tupana.home.exists()
 
 
@@ -63,3 +70,43 @@ def test_damage_and_an_unfinished_sync(synced: Runner, tmp_path: Path) -> None:
     assert (found["home"], found["lake"], found["last sync"]) == ("warn", "fail", "fail")
     (sick.home / "analytics.duckdb").write_bytes(b"no database")
     assert levels(sick.inside("doctor", "--json"))["analytics"] == "fail"
+
+
+@pytest.fixture
+def billed(tupana: Runner) -> Runner:
+    """A home with a ledger of one row."""
+    (tupana.folder / "rows.csv").write_text(
+        "row_key,dte_type,issuer_rut,receiver_rut,receiver_name,date_issued,payment_method,"
+        f"item_name,quantity,unit_price\nk,33,76086428-5,96790240-3,Cía.,{today()},1,Cosa,1,1000\n",
+        encoding="utf-8",
+    )
+    assert tupana.inside("outbox", "plan", "--from", "rows.csv").code == 0
+    return tupana
+
+
+def test_a_ledger_that_is_well_and_rows_that_wait(billed: Runner) -> None:
+    found = levels(billed.inside("doctor", "--json"))
+    assert (found["ledger"], found["outbox"]) == ("ok", "warn")
+    with open_ledger(billed.home) as ledger, ledger.transaction():
+        row = rows.newest(ledger)["k"]
+        ledger.con.execute("UPDATE intents SET state = ? WHERE id = ?", [State.QUARANTINED, row.id])
+    told = billed.inside("doctor", "--json")
+    assert (told.code, levels(told)["outbox"]) == (1, "fail")
+    assert "outbox resolve" in billed.inside("doctor").out
+    (billed.home / LEDGER).chmod(0o644)
+    assert levels(billed.inside("doctor", "--json"))["ledger"] == "warn"
+    assert levels(billed.inside("doctor", "--json"))["ledger"] == "ok"  # closed by the first
+
+
+def test_a_ledger_that_was_tampered_with_or_lost_its_pepper(billed: Runner) -> None:
+    with open_ledger(billed.home) as ledger:
+        ledger.con.execute("DROP TRIGGER events_are_written_once")
+        ledger.con.execute("UPDATE events SET actor = 'nobody'")
+    told = billed.inside("doctor", "--json")
+    assert (told.code, levels(told)["ledger"]) == (2, "fail")
+    assert "rebuild" in next(c for c in told.json["checks"] if c["name"] == "ledger")["to_do"]
+    (billed.home / PEPPER).unlink()
+    lost = next(
+        c for c in billed.inside("doctor", "--json").json["checks"] if c["name"] == "ledger"
+    )
+    assert (lost["code"], "ledger.pepper is missing" in lost["to_do"]) == (2, True)

@@ -64,9 +64,11 @@ def test_nothing_planned_and_no_key(shop: Runner) -> None:
 
 def test_a_wrong_key_and_no_network_leave_the_rows_where_they_are(shop: Runner) -> None:
     shop.inside("outbox", "plan", "--from", "rows.csv")
-    assert shop.inside("outbox", "send", changes={"TUPANA_API_KEY": "wrong-key-123"}).code == 2
+    wrong = shop.inside("outbox", "send", changes={"TUPANA_API_KEY": "wrong-key-123"})
+    assert (wrong.code, "Nothing was sent" in wrong.err) == (2, True)
     nowhere = {"TUPANA_BASE_URL": "http://127.0.0.1:9/v1"}
-    assert shop("outbox", "send", changes=nowhere).code == 1
+    silent = shop("outbox", "send", changes=nowhere)
+    assert (silent.code, "Nothing was sent" in " ".join(silent.err.split())) == (1, True)
     states = {row["state"] for row in shop.inside("outbox", "status", "--json").json["rows"]}
     assert states == {"PLANNED"}
     assert shop.inside("outbox", "send").code == 0

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -211,6 +211,16 @@ def test_a_second_writer_is_turned_away_in_time(
         other.transaction(),
     ):
         pass
+
+
+def test_a_ledger_that_is_busy_is_not_called_damaged(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(home / custody.LEDGER)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LockHeld, match="try again"), open_ledger(home):
+            pass
 
 
 def test_only_one_process_sends(home: Path) -> None:

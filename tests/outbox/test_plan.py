@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import envelopes, plan, rows, status
+from tupana_etl.outbox import drafts, envelopes, plan, rows, status
 from tupana_etl.outbox.approve import admit_in_sandbox, approve, waiting
 from tupana_etl.outbox.backup import back_up
 from tupana_etl.outbox.ledger import Ledger, open_ledger
@@ -180,6 +180,17 @@ def test_what_was_sent_is_never_planned_again(ledger: Ledger) -> None:
     assert make(ledger, b()).withdrawn == []
     assert len(rows.generations(ledger, "a")) == 1
     assert in_ledger(ledger)["a"] == State.VERIFIED
+
+
+def test_a_later_version_that_writes_other_json_finds_no_conflict(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(ledger, make(ledger, a(), b()).plan_hash, "Ana")
+    issue(ledger, "a")
+    monkeypatch.setattr(drafts, "HEADER", tuple(n for n in drafts.HEADER if n != "due_date"))
+    made = make(ledger, a(), b())
+    assert states(made) == {"a": "VERIFIED", "b": "PLANNED"}  # other bytes need a new approval
+    assert states(make(ledger, a(unit_price=99), b()))["a"] == CONFLICT
 
 
 def test_a_frozen_row_is_sent_as_it_was_approved(ledger: Ledger) -> None:

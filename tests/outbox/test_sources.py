@@ -103,6 +103,7 @@ def test_a_table_a_query_and_parquet_give_the_same(published: Path, tmp_path: Pa
     [
         ("nowhere.csv", "no file"),
         ("nowhere.parquet", "no file"),
+        ("rows.xlsx", "CSV UTF-8"),
         ("marts.yours", "yours does not exist"),
         ("SELECT 1 AS row_key; DROP TABLE marts.mine", "read-only"),
         ("DELETE FROM marts.mine", "read-only"),

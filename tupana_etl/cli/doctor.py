@@ -10,6 +10,7 @@ from tupana_etl.cli import output
 from tupana_etl.cli.checks import Check, check_machine, check_settings
 from tupana_etl.cli.checks_api import check_api
 from tupana_etl.cli.checks_data import check_data
+from tupana_etl.cli.checks_outbox import check_outbox
 from tupana_etl.errors import TupanaError
 
 
@@ -23,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
         checks += check_settings(configured)
         checks += check_api(configured)
         checks += check_data(configured)
+        checks += check_outbox(configured)
     code = max((c.code for c in checks), default=0)
     if args.json:
         output.write_json({"ok": code == 0, "checks": [asdict(c) for c in checks]})

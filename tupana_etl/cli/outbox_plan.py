@@ -173,9 +173,9 @@ def _tell_others(made: Plan, limit: int) -> None:
 
 def _tell_next(made: Plan, sent: Sequence[PlanRow]) -> None:
     waiting = sum(row.state == State.PLANNED for row in sent)
-    blocked = sum(row.state in (State.BLOCKED, CONFLICT) for row in made.rows)
+    blocked = sum(row.state == State.BLOCKED for row in made.rows)
     if blocked:
-        text = f"{output.number(blocked)} rows will not be sent; mend the source and plan again."
+        text = f"{output.number(blocked)} rows are blocked; mend the source and plan again."
         output.write(output.paragraph(text))
     if not sent:
         output.write("There is nothing to send.")

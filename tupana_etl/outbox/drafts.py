@@ -52,6 +52,8 @@ class Draft:
     clp: Decimal = Decimal(0)
     """The total in whole pesos, by the document's own rate."""
     payload: bytes | None = None
+    said_sha256: str = ""
+    """Of the values of the row, whatever JSON this version makes of them."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -216,6 +218,7 @@ def _complete(draft: Draft, rule: TypeRule, head: Values, lines: list[Values], t
     refs, wrong = references.read(rule, head.get("references"))
     if wrong:
         raise Unfit(wrong[0].code, wrong[0].sentence)
+    said = hashlib.sha256(canonical([head, lines])).hexdigest()
     head = _explicit(rule, head, refs)
     if head["due_date"] < day:
         raise Unfit("out_of_range", f"due_date {head['due_date']} is before the date, {day}.")
@@ -235,7 +238,14 @@ def _complete(draft: Draft, rule: TypeRule, head: Values, lines: list[Values], t
         raise Unfit("too_large", f"The document has {len(payload)} bytes; {MAX_BYTES} fit.")
     rate = parts.exchange_rate(export)
     clp = (made.total * rate).quantize(Decimal(1), rounding="ROUND_HALF_UP")
-    return replace(draft, currency=parts.currency(export), totals=made, clp=clp, payload=payload)
+    return replace(
+        draft,
+        currency=parts.currency(export),
+        totals=made,
+        clp=clp,
+        payload=payload,
+        said_sha256=said,
+    )
 
 
 def _explicit(rule: TypeRule, head: Values, refs: list[references.Reference]) -> Values:

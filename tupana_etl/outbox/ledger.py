@@ -94,17 +94,14 @@ class Ledger:
             ) from error
 
     def _failed(self, error: sqlite3.Error) -> Exception:
-        text = str(error)
-        if "locked" in text or "busy" in text:
+        path = self.home / custody.LEDGER
+        if _is_locked(error):
             if self.con.in_transaction:
                 self.con.execute("ROLLBACK")
-            return LockHeld(
-                f"Another process has been writing to {self.home / custody.LEDGER} for "
-                f"{BUSY_SECONDS:.0f} s. Nothing was changed; try again when it has ended."
-            )
+            return _locked(path)
         self.con.close()
         return LedgerError(
-            f"{self.home / custody.LEDGER} could not be written ({text}). Nothing more is sent: "
+            f"{path} could not be written ({error}). Nothing more is sent: "
             "what the disk kept decides. Make room or mend the disk, then run it again."
         )
 
@@ -209,7 +206,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         _set_pragmas(con, path)
     except sqlite3.DatabaseError as error:
         con.close()
-        raise _damaged(path, str(error)) from None
+        raise _unreadable(path, error) from None
     except BaseException:
         con.close()
         raise
@@ -255,7 +252,7 @@ def _check_whole(con: sqlite3.Connection, path: Path) -> None:
             else None
         )
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from None
+        raise _unreadable(path, error) from None
     if found != ["ok"]:
         raise _damaged(path, found[0])
     if version is None:
@@ -265,6 +262,21 @@ def _check_whole(con: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of Tupana ETL (its tables are version "
             f"{version[0]}, this one knows {schema.SCHEMA_VERSION}). Upgrade; nothing was changed."
         )
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
+
+
+def _locked(path: Path) -> LockHeld:
+    return LockHeld(
+        f"Another process has been writing to {path} for {BUSY_SECONDS:.0f} s. Nothing was "
+        "changed; try again when it has ended."
+    )
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> Exception:
+    return _locked(path) if _is_locked(error) else _damaged(path, str(error))
 
 
 def _damaged(path: Path, what: str) -> LedgerError:
@@ -304,12 +316,20 @@ def _check_age(ledger: Ledger, witness: custody.Witness | None) -> None:
         )
 
 
+def loose(home: Path) -> list[str]:
+    """Files of the ledger that other users of the machine may read; opening it closes them."""
+    files = [home / name for name in (custody.LEDGER, custody.PEPPER, custody.WITNESS)]
+    return [f.name for f in files if f.exists() and f.stat().st_mode & 0o077]
+
+
 def _refuse_links(path: Path) -> None:
-    for name in (path, path.with_name(custody.PEPPER), path.with_name(custody.WITNESS)):
-        if name.is_symlink():
-            raise LedgerError(f"{name} is a symbolic link. Put the file itself in its place.")
-        if name.exists() and name.stat().st_mode & 0o077:
-            name.chmod(0o600)
+    for name in (custody.LEDGER, custody.PEPPER, custody.WITNESS):
+        if path.with_name(name).is_symlink():
+            raise LedgerError(
+                f"{path.with_name(name)} is a symbolic link. Put the file itself in its place."
+            )
+    for name in loose(path.parent):
+        path.with_name(name).chmod(0o600)
 
 
 def _refuse_network(path: Path) -> None:

@@ -104,17 +104,26 @@ def make(ledger: Ledger, source: Source, caps: Caps | None = None) -> Plan:
 def _compare(draft: Draft, known: Intent | None) -> PlanRow:
     """Where a row of the source stands, given what the ledger knows of its key."""
     wanted = State.BLOCKED if draft.problems else State.PLANNED
-    same = known is not None and not draft.problems and draft.sha256 == known.payload_sha256
     if known is None:
         return _fresh(draft, wanted, 1)
     if known.state in UNSENT:
-        approved = same and known.state == State.READY
+        approved = known.state == State.READY and draft.sha256 == known.payload_sha256
         return _fresh(draft, State.READY if approved else wanted, known.generation)
+    same = _says_the_same(draft, known)
     if known.state == State.REJECTED and not same:
         return _fresh(draft, wanted, known.generation + 1)
     if same or known.state in (State.REJECTED, State.ABANDONED):
         return PlanRow(draft, known.state, known.generation, known.reason_code, known.reason)
     return PlanRow(draft, CONFLICT, known.generation, "conflict", _conflict(known))
+
+
+def _says_the_same(draft: Draft, known: Intent) -> bool:
+    """Whether the row is as it was sent. A later version may write the same row as other
+    JSON, and that is no change of the row."""
+    if draft.problems:
+        return False
+    said = draft.said_sha256 != "" and draft.said_sha256 == known.said_sha256
+    return said or draft.sha256 == known.payload_sha256
 
 
 def _fresh(draft: Draft, state: State, generation: int) -> PlanRow:
@@ -255,5 +264,6 @@ def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
         "total": made and made.total,
         "payload": draft.payload,
         "payload_sha256": draft.sha256,
+        "said_sha256": draft.said_sha256,
         "reason_code": row.reason_code,
     }

@@ -22,14 +22,16 @@ SETTABLE = frozenset(
         *("document_id", "folio", "sii_state", "flags", "ever_ambiguous"),
         *("issued_net", "issued_exempt", "issued_iva", "issued_total"),
         *("entity", "dte_type", "receiver_rut", "date_issued", "currency"),
-        *("net", "exempt", "iva", "withheld", "total", "payload", "payload_sha256"),
+        *("net", "exempt", "iva", "withheld", "total"),
+        *("payload", "payload_sha256", "said_sha256"),
     }
 )
 """Columns a move may set besides the state."""
 
 
 CONTENT = (
-    *("op", "row_key", "row_tag", "source", "plan_id", "payload", "payload_sha256"),
+    *("op", "row_key", "row_tag", "source", "plan_id"),
+    *("payload", "payload_sha256", "said_sha256"),
     *("entity", "dte_type", "receiver_rut", "date_issued", "currency"),
     *("net", "exempt", "iva", "withheld", "total"),
 )
@@ -62,6 +64,8 @@ class Intent:
     payload: bytes | None
     """The document's canonical JSON; None while BLOCKED."""
     payload_sha256: str
+    said_sha256: str
+    """Of the values the row held; '' while BLOCKED. Outlives a change of the JSON body."""
     state: State
     reason_code: str
     reason: str

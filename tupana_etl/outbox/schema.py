@@ -75,6 +75,7 @@ CREATE TABLE intents (
     net TEXT, exempt TEXT, iva TEXT, withheld TEXT, total TEXT,
     payload BLOB,                   -- the document's canonical JSON; NULL while BLOCKED
     payload_sha256 TEXT NOT NULL,
+    said_sha256 TEXT NOT NULL DEFAULT '',   -- of what the row said, however it is written as JSON
     state TEXT NOT NULL,
     reason_code TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
@@ -166,7 +167,7 @@ WHEN OLD.ever_ambiguous = 1 AND NEW.ever_ambiguous = 0
 BEGIN SELECT RAISE(ABORT, 'a doubt is never forgotten'); END;
 
 CREATE TRIGGER payload_is_frozen
-BEFORE UPDATE OF payload_sha256, row_key, generation, row_tag, op, entity ON intents
+BEFORE UPDATE OF payload_sha256, said_sha256, row_key, generation, row_tag, op, entity ON intents
 WHEN OLD.state NOT IN ({_listed(UNSENT)})
 BEGIN SELECT RAISE(ABORT, 'a row that is bound keeps its content'); END;
 

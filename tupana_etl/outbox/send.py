@@ -20,7 +20,7 @@ from tupana_etl.api.reads import companies
 from tupana_etl.api.retry import Budget
 from tupana_etl.api.writes import Transport, Writer
 from tupana_etl.domain import utcnow
-from tupana_etl.errors import AuthError, OriginError
+from tupana_etl.errors import ApiError, AuthError, OriginError
 from tupana_etl.outbox import envelopes, failpoints, proof, rows, window
 from tupana_etl.outbox.approve import admit_in_sandbox
 from tupana_etl.outbox.bind import bind, bind_ready
@@ -166,9 +166,13 @@ async def _begin(
     settings: Settings, ledger: Ledger, wires: tuple[Client, Writer], ways: Ways, wait: float
 ) -> Run:
     client, writer = wires
-    found = {c.rut: c.id for c in await companies(client)}
-    homes.check_origin(settings, found)
-    evidence = await proof.prove(ledger, settings, client)
+    try:
+        found = {c.rut: c.id for c in await companies(client)}
+        homes.check_origin(settings, found)
+        evidence = await proof.prove(ledger, settings, client)
+    except ApiError as error:
+        error.message = f"{error.message.rstrip('.')}. Nothing was sent; every row stays as it was."
+        raise
     check_environment(ledger, evidence)
     run = Run(
         ledger=ledger,

@@ -24,6 +24,8 @@ MAX_FIELD = 1_000_000
 """Characters of one CSV field: more is no row but a broken quote."""
 
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
+_OTHER_FILES = (".xlsx", ".xls", ".xlsm", ".ods", ".txt", ".tsv", ".json", ".jsonl", ".xml")
+"""What people give for a file of rows: told apart from ``schema.table``."""
 _DELIMITERS = (",", ";")
 
 
@@ -52,6 +54,11 @@ def read(given: str | None, analytics: Path, folder: Path) -> Source:
         return Source(str(path.resolve()), _numbered(*source_rows.of_parquet(path), str(path)))
     if kind == ".sql":
         return Source(str(path.resolve()), _of_sql(path, analytics))
+    if kind in _OTHER_FILES or (len(given.split()) == 1 and path.is_file()):
+        raise ConfigError(
+            f"{path} is none of .csv, .parquet and .sql. Save it as CSV UTF-8, under a name that "
+            "ends with .csv. Nothing was planned."
+        )
     if _TABLE.fullmatch(given):
         columns, rows = source_rows.of_query(analytics, f"FROM {given}", what=given)
         return Source(f"table {given}", _numbered(columns, rows, given))
