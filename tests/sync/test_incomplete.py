@@ -145,6 +145,28 @@ def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
         assert here.sync("documents").complete
 
 
+def test_a_server_that_ignores_which_side_was_asked_for_is_not_believed(tmp_path: Path) -> None:
+    with unpublished(tmp_path, documents=60, companies=1, months=2) as here:
+        (rut,) = {row["tax_id"] for row in here.truth("master_entities")}
+
+        def ignore(request: Request, body: Any) -> tuple[int, Any]:
+            asked = request.query_params.get("document_type")
+            if request.url.path.endswith("/documents") and asked == "received":
+                for row in body["results"]:
+                    own, other = row["receiver_tax_id"], row["sender_tax_id"]
+                    row["sender_tax_id"], row["receiver_tax_id"] = own, other
+            return 200, body
+
+        with tampered(here, ignore) as there:
+            result = there.sync("documents")
+        (reason,) = [reason for r in result.streams for reason in r.reasons]
+        assert "received" in reason
+        assert f"rows are not of {rut}" in reason
+        assert here.query("SELECT DISTINCT document_type FROM raw.documents") == [("issued",)]
+        assert here.sync().complete
+        assert differences(here) == {}
+
+
 def test_an_unknown_field_is_kept_and_reported_once(tmp_path: Path) -> None:
     with unpublished(tmp_path, documents=40) as here:
 

@@ -18,7 +18,7 @@ from tupana_etl.arrow.decode import Decoded, Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.extract.details import DETAILS_AT_ONCE, ask_details, completed, is_lean
 from tupana_etl.extract.listing import pages_of, undated_pages
-from tupana_etl.extract.windows import Window
+from tupana_etl.extract.windows import OWN_SIDE, Window
 from tupana_etl.lake.window import WindowWriter
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
@@ -70,6 +70,7 @@ class Reading:
         self._written: set[str] = set()
         self._rows = 0
         self._listed = 0
+        self._strangers = 0
         self.started_at = utcnow()
         self.calls: list[dict[str, Any]] = []
         """What was asked and came, for lineage."""
@@ -130,6 +131,8 @@ class Reading:
             return None if found == undated else f"{found} of {undated} rows were found"
         if self._window.by_server and self._outside:
             return f"{len(self._outside)} rows came that were not asked for"
+        if self._strangers * 2 > self._listed:
+            return f"{self._strangers} of {self._listed} rows are not of {self._window.rut}"
         return torn(self._pages, len(self._ids) + self.rejected if self._stream.paged else None)
 
     async def _take_pages(self, on_rows: OnRows) -> None:
@@ -164,6 +167,7 @@ class Reading:
         batch = self._inside(came)
         call["rows"] = batch.num_rows
         self._listed += batch.num_rows
+        self._strangers += _strangers(self._window, batch)
         if self._stream.paged:
             self._ids.update(came.column("id").to_pylist())
             self._inside_ids.update(batch.column("id").to_pylist())
@@ -308,6 +312,16 @@ def _unread(ids: list[str]) -> str:
     named = ", ".join(ids[:NAMED])
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return f"{len(ids)} details could not be read: {named}{more}"
+
+
+def _strangers(window: Window, batch: pa.RecordBatch) -> int:
+    """Rows that name another company on the side that was asked for: a server that takes no
+    notice of ``document_type`` or ``master_entity_id`` answers with those."""
+    side = OWN_SIDE.get(window.direction or "")
+    if side not in batch.schema.names:
+        return 0
+    others = pc.not_equal(batch.column(side), window.rut)
+    return pc.sum(others).as_py() or 0
 
 
 def _inside(window: Window, batch: pa.RecordBatch) -> pa.Array | None:

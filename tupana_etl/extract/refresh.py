@@ -13,7 +13,7 @@ from tupana_etl.errors import DataError
 from tupana_etl.extract.extraction import Extraction, commit
 from tupana_etl.extract.intake import Order, Taken, end, open_run
 from tupana_etl.extract.reading import Reading
-from tupana_etl.extract.windows import Window
+from tupana_etl.extract.windows import OWN_SIDE, Window
 from tupana_etl.lake.manifest import Manifest
 from tupana_etl.lake.window import WindowWriter
 from tupana_etl.streams import STREAMS
@@ -66,11 +66,10 @@ async def refresh_document(order: Order, document: str, manifest: Manifest, know
 
 def _sides(rows: list[dict[str, object]], visible: list[Company]) -> list[tuple[Company, str]]:
     """Each own company that is a party, with its direction."""
-    parties = {"issued": "sender_tax_id", "received": "receiver_tax_id"}
     return [
         (company, direction)
         for row in rows
-        for direction, column in parties.items()
+        for direction, column in OWN_SIDE.items()
         for company in visible
         if company.rut == row[column]
     ]

@@ -19,6 +19,9 @@ WINDOW_ROWS = 5_000
 
 DIRECTIONS = ("issued", "received")
 
+OWN_SIDE = {"issued": "sender_tax_id", "received": "receiver_tax_id"}
+"""The column of a document that names the company it was listed for."""
+
 
 @dataclass(frozen=True)
 class Window:

@@ -154,8 +154,9 @@ def segment_file(lake: Path, segment: dict[str, Any]) -> str:
     path = lake / segment["path"]
     if not path.exists() or sha256(path) != segment["sha256"]:
         raise LakeCorrupt(
-            f"Segment {segment['path']} of the lake is missing or was altered. Restore it "
-            "from a copy of the home, then run again; nothing was applied from it."
+            f"Segment {segment['path']} of the lake is missing or was altered; nothing was "
+            "applied from it. Restore it from a copy of the home, then run again. Without a "
+            "copy, move the home away and sync anew: only versions of the past are lost."
         )
     return str(path)
 
