@@ -74,10 +74,11 @@ def lost(here: Site, *, new_home: bool) -> dict[str, list[Any]]:
 
     Rows too many are ghosts, which need a second look. Nothing can be said of what changed
     while the run was reading, nor of a list that was empty when it was read for the first
-    time, unless the server counts it elsewhere too, as it does documents.
+    time, unless the server counts it elsewhere too, as it does documents. A company that
+    was hidden before anybody ever saw it is missed by nobody.
     """
     hit = {f["kind"] for f in here.look("faults")["faults"] if f["hits"]}
-    if "insert_while_paging" in hit:
+    if "insert_while_paging" in hit or (new_home and "hide_company" in hit):
         return {}
     doubtful = "delete_while_paging" in hit or (new_home and "empty" in hit)
     lacking = {name: rows[: rows.index("|")] for name, rows in differences(here).items()}
