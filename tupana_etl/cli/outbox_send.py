@@ -13,7 +13,7 @@ from tupana_etl.outbox.ledger import exists
 from tupana_etl.outbox.send import SendResult
 from tupana_etl.outbox.states import RESTING
 
-SHOWN = 30
+SHOWN = 10
 
 
 def run(args: argparse.Namespace) -> int:
