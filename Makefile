@@ -108,7 +108,7 @@ lock: ## Resolve the dependencies again (ARGS=--upgrade for newer ones)
 	  -o requirements-dev.lock
 
 # Alone in an empty folder with the run-time lock only: the wheel forgets nothing.
-wheel-check: $(STAMP) ## Build the wheel and load it as a user would
+wheel-check: $(STAMP) ## Build the wheel and use it as a user would: demo, reports, Dagster
 	@set -eu; work="$(CURDIR)/$(BUILD)/wheel"; rm -rf "$$work"; mkdir -p "$$work/empty/dagster"; \
 	$(PY) -m pip wheel -q --no-deps --no-build-isolation -w "$$work" .; \
 	python=$(PY); $(call NEW_VENV,"$$work/venv"); bin="$$work/venv/bin"; \
@@ -122,6 +122,10 @@ wheel-check: $(STAMP) ## Build the wheel and load it as a user would
 	  print(len(sql), "models in the wheel"); \
 	  sys.exit(None if sql and (root / "py.typed").exists() else "the wheel lacks sql/ or py.typed")'; \
 	"$$bin/tupana" --help >/dev/null; \
+	TUPANA_HOME="$$work/empty/home" "$$bin/tupana" demo >demo.log 2>&1 || { cat demo.log; exit 1; }; \
+	for report in receivables factoring; do \
+	  TUPANA_HOME="$$work/empty/home/demo" "$$bin/tupana" report $$report; \
+	done; \
 	DAGSTER_HOME="$$work/empty/dagster" TUPANA_HOME="$$work/empty/home" \
 	  "$$bin/dagster" definitions validate -m dagster_project.definitions
 

@@ -8,7 +8,7 @@ from dagster_project.streams import SyncConfig
 from tupana_etl import analysis
 
 companies = dg.DynamicPartitionsDefinition(name="company")
-KNOWN = "SELECT rut FROM staging.companies ORDER BY rut"
+KNOWN = "SELECT DISTINCT company_rut FROM marts.companies ORDER BY company_rut"
 
 
 def one_company(rut: str) -> dict[str, object]:

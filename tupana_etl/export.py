@@ -58,7 +58,7 @@ def export(
         raise ConfigError(f"There is no format {kind!r}. There are: {', '.join(FORMATS)}.")
     configured = settings or load()
     notes: tuple[str, ...] = ()
-    with analysis.connect(configured) as con, analysis.plain_errors():
+    with analysis.connect(configured) as con, analysis.plain_errors(con):
         quoted = analysis.qualified(con, table)
         name = quoted.replace('"', "")
         columns: Columns = [

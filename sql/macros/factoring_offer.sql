@@ -28,10 +28,19 @@ WITH given AS (
         days::DECIMAL(5, 0) AS d,
         days_late::DECIMAL(5, 0) AS l,
         monthly_rate::DECIMAL(7, 6) AS r,
-        round(f * advance_rate::DECIMAL(7, 6), 0)::DECIMAL(15, 0) AS a,
-        if(discount_on_face::BOOLEAN, f, a) AS b,
-        (commission::DECIMAL(15, 0) + round(f * commission_rate::DECIMAL(7, 6), 0))
-        ::DECIMAL(15, 0) AS c
+        advance_rate::DECIMAL(7, 6) AS advance_share,
+        commission_rate::DECIMAL(7, 6) AS commission_share,
+        discount_on_face::BOOLEAN AS is_on_face,
+        commission::DECIMAL(15, 0) AS fixed
+),
+
+-- A step at a time: in a lateral join DuckDB 1.5 knows no alias of the same SELECT.
+advanced AS (
+    SELECT
+        *,
+        round(f * advance_share, 0)::DECIMAL(15, 0) AS a,
+        (fixed + round(f * commission_share, 0))::DECIMAL(15, 0) AS c
+    FROM given
 ),
 
 rounded AS (
@@ -39,10 +48,20 @@ rounded AS (
         *,
         -- Millionths of a peso × 30, so that a half is a half: no DOUBLE. The widest decimal:
         -- a narrower one overflows at an invoice of two million pesos over 45 days.
-        ((b::DECIMAL(24, 0) * r * d * 1000000)::HUGEINT + 15000000) // 30000000 AS discount,
+        ((if(is_on_face, f, a)::DECIMAL(24, 0) * r * d * 1000000)::HUGEINT + 15000000)
+        // 30000000 AS discount,
         ((a::DECIMAL(24, 0) * r * l * 1000000)::HUGEINT + 15000000) // 30000000 AS late_charge,
         round(c * 0.19, 0) AS commission_iva
-    FROM given
+    FROM advanced
+),
+
+summed AS (
+    SELECT
+        *,
+        a - discount - c - commission_iva AS payout,
+        f - a - late_charge AS returned,
+        discount + c + commission_iva + late_charge AS cost
+    FROM rounded
 )
 
 SELECT
@@ -51,12 +70,12 @@ SELECT
     discount::BIGINT AS discount_clp,
     c::BIGINT AS commission_clp,
     commission_iva::BIGINT AS commission_iva_clp,
-    (a - discount - c - commission_iva)::BIGINT AS payout_clp,
+    payout::BIGINT AS payout_clp,
     (f - a)::BIGINT AS holdback_clp,
     late_charge::BIGINT AS late_charge_clp,
-    (f - a - late_charge)::BIGINT AS returned_clp,
-    (discount + c + commission_iva + late_charge)::BIGINT AS cost_clp,
-    (payout_clp + returned_clp)::BIGINT AS net_clp,
-    round(cost_clp * 3000 / (nullif(a, 0) * nullif(d + l, 0)), 2)::DECIMAL(9, 2)
+    returned::BIGINT AS returned_clp,
+    cost::BIGINT AS cost_clp,
+    (payout + returned)::BIGINT AS net_clp,
+    round(cost::BIGINT * 3000 / (nullif(a, 0) * nullif(d + l, 0)), 2)::DECIMAL(9, 2)
         AS monthly_cost_percent
-FROM rounded
+FROM summed

@@ -32,6 +32,7 @@
 -- is_claimed: The buyer claimed it: still open, and disputed.
 -- is_ceded: Ceded, registered by SII, and not ceded back.
 -- assignee_rut: Who holds the credit.
+-- assignee_name: Its name.
 -- is_paid: Marked as paid by the seller.
 -- is_partially_paid: Marked as partially paid.
 -- paid_at: When it was paid; NULL when nobody knows.
@@ -83,6 +84,7 @@ SELECT
     is_claimed,
     is_ceded,
     assignee_rut,
+    assignee_name,
     is_paid,
     is_partially_paid,
     paid_at,

@@ -34,6 +34,7 @@
 -- is_claimed: The buyer claimed it: still open, and disputed.
 -- is_ceded: Ceded, registered by SII, and not ceded back.
 -- assignee_rut: Who holds the credit.
+-- assignee_name: Its name.
 -- is_paid: Marked as paid by the seller.
 -- is_partially_paid: Marked as partially paid.
 -- paid_at: When it was paid; NULL when nobody knows.

@@ -13,10 +13,13 @@ import pytest
 
 from tupana_etl.errors import ConfigError
 from tupana_etl.reports import Terms, build, write
+from tupana_etl.reports.offer import REASONS
+from tupana_etl.reports.provenance import CHECKS
 from tupana_etl.settings import Settings
 
 from .runner import Runner
 
+SQL = Path(__file__).resolve().parents[2] / "sql"
 HOSTILE = "<script>alert(1)</script> $x_1$ & =HYPERLINK(1)"
 
 
@@ -147,7 +150,7 @@ def test_names_are_inert_and_trouble_is_told(synced: Runner, tmp_path: Path) -> 
         synced.home,
         tmp_path,
         f"UPDATE marts.documents SET buyer_name = '{HOSTILE}'",
-        f"UPDATE marts.cessions SET assignee_name = '{HOSTILE}'",
+        f"UPDATE staging.balance_periods SET assignee_name = '{HOSTILE}'",
         f"UPDATE marts.factoring_candidates SET counterparty_name = '{HOSTILE}'",
         "UPDATE raw.syncs SET complete = false",
         "UPDATE raw.windows SET complete = false, reason = 'torn' WHERE stream = 'cessions'",
@@ -190,6 +193,61 @@ def test_mistakes(synced: Runner, words: tuple[str, ...], said: str) -> None:
     done = synced.inside("report", *words)
     assert done.code == 2
     assert said in " ".join(done.err.split())
+
+
+def test_every_code_has_its_words() -> None:
+    sql = {p.stem: p.read_text(encoding="utf-8") for p in SQL.rglob("*.sql")}
+    reasons = set(re.findall(r"'([a-z_]+)', NULL\s*\)\s+AS r\d+", sql["factoring_candidates"]))
+    assert len(reasons) == len(re.findall(r"\)\s+AS r\d+\b", sql["factoring_candidates"]))
+    assert reasons == set(REASONS)
+    found = "".join(text for name, text in sql.items() if name.startswith("quality_"))
+    checks = re.findall(r"'([a-z_]+)'(?: AS check_name)?,\s+'(?:error|warning|info)'", found)
+    excluded = re.findall(r"THEN '(\w+)'", sql["sides"].split("AS exclusion")[0])
+    severities = {"error", "warning", "info"}
+    assert {*checks, *(f"excluded_{e}" for e in excluded)} - severities == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words", "said"),
+    [
+        ("DROP TABLE marts.dso_monthly", ("report", "receivables"), "it has no marts.dso_monthly."),
+        (
+            "DROP MACRO TABLE marts.receivables_as_of",
+            ("query", "FROM marts.receivables_as_of('2026-01-01')"),
+            "it has no marts.receivables_as_of.",
+        ),
+        (
+            "ALTER TABLE marts.companies DROP COLUMN company_name",
+            ("query", "SELECT company_name FROM marts.companies"),
+            "it has no marts.companies.company_name.",
+        ),
+        ("DROP TABLE marts.companies", ("export", "marts.companies"), "has no marts.companies."),
+    ],
+)
+def test_a_file_of_another_version(
+    synced: Runner, tupana: Runner, statement: str, words: tuple[str, ...], said: str
+) -> None:
+    tupana.home.mkdir()
+    changed(synced.home, tupana.home, statement)
+    done = tupana.inside(*words)
+    assert done.code == 2
+    told = " ".join(done.err.split())
+    assert said in told
+    assert "Run `tupana marts`" in told
+    assert ("Error" in told) == (words[0] == "query")
+
+
+def test_a_foreign_or_damaged_file(tupana: Runner) -> None:
+    tupana.home.mkdir()
+    path = tupana.home / "analytics.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.execute("CREATE TABLE t AS SELECT 1")
+    for said in ("was not published by Tupana ETL", "is damaged, or is not a DuckDB database"):
+        for words in (("report", "factoring"), ("query", "SELECT 1"), ("export", "raw.documents")):
+            done = tupana.inside(*words)
+            assert done.code == 1
+            assert f"{said}. Move it away and run `tupana marts`" in " ".join(done.err.split())
+        path.write_bytes(b"no database")
 
 
 def test_without_a_home(tupana: Runner) -> None:

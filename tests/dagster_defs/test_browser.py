@@ -223,7 +223,7 @@ def test_a_killed_run_frees_its_place_and_the_next_gives_the_same_tables(ui: Ui)
 
 def test_the_companies_backfill_one_by_one(ui: Ui) -> None:
     with analysis.connect(ui.settings) as con:
-        ruts = [r for (r,) in con.execute("SELECT rut FROM staging.companies").fetchall()]
+        ruts = [r for (r,) in con.execute("SELECT company_rut FROM marts.companies").fetchall()]
     ui.instance.add_dynamic_partitions("company", ruts)
     launch: dict[str, Any] = {
         "query": """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(

@@ -34,6 +34,7 @@ REASONS = {
     "over_concentration": "Excede la concentración permitida",
     "not_in_pesos": "No está en pesos",
     "reception_unknown": "No consta la recepción en SII",
+    "credit_note_unseen": "Tiene una nota de crédito que no está en los datos",
 }
 
 
@@ -107,11 +108,13 @@ def _against(rows: list[Any]) -> list[Block]:
     return [chart, table]
 
 
-def _eligible(source: Source) -> list[Any]:
-    return source.rows("""
-        SELECT c.*, coalesce(t.name, 'Tipo ' || c.dte_type_code) AS type_name
+def _eligible(source: Source, offer: str = "") -> list[Any]:
+    """The eligible documents, with the columns of the table function ``offer``, if any."""
+    return source.rows(f"""
+        SELECT *, coalesce(t.name, 'Tipo ' || c.dte_type_code) AS type_name
         FROM marts.factoring_candidates AS c
         LEFT JOIN ref.dte_types AS t ON c.dte_type_code = t.code
+        {f", LATERAL (FROM {offer}) AS o" if offer else ""}
         WHERE c.eligible
             AND (getvariable('company') IS NULL OR c.company_rut = getvariable('company'))
         ORDER BY c.open_balance_clp DESC, c.issuer_rut, c.dte_type_code, c.folio
@@ -120,18 +123,15 @@ def _eligible(source: Source) -> list[Any]:
 
 def priced(source: Source, terms: Terms) -> list[Any]:
     """Every eligible document with its offer, by marts.factoring_offer."""
-    found = []
-    for c in _eligible(source):
-        offer = source.row(f"""
-            FROM marts.factoring_offer(
-                {c.open_balance_clp}, {max(c.days_to_due, 0)},
-                {terms.monthly_rate}, advance_rate := {terms.advance_rate},
-                commission := {terms.commission}, commission_rate := {terms.commission_rate},
-                days_late := {terms.days_late}
-            )
-        """)
-        found.append((c, offer))
-    return found
+    return _eligible(
+        source,
+        f"""marts.factoring_offer(
+            c.open_balance_clp, greatest(c.days_to_due, 0),
+            {terms.monthly_rate}, advance_rate := {terms.advance_rate},
+            commission := {terms.commission}, commission_rate := {terms.commission_rate},
+            days_late := {terms.days_late}
+        )""",
+    )
 
 
 SUMS = (
@@ -142,7 +142,7 @@ SUMS = (
 
 def sums(offers: list[Any]) -> dict[str, int]:
     """The offers together, in whole pesos."""
-    return {name: sum(getattr(offer, name) for _, offer in offers) for name in SUMS}
+    return {name: sum(getattr(offer, name) for offer in offers) for name in SUMS}
 
 
 def cost(source: Source, terms: Terms | None) -> Section:
@@ -160,7 +160,7 @@ def cost(source: Source, terms: Terms | None) -> Section:
         return Section("oferta", title, [Prose("No hay documentos que ofrecer.")])
     t = sums(offers)
     blocks: list[Block] = [_terms(terms), _waterfall(t)]
-    weighed = sum(o.advance_clp * (max(c.days_to_due, 0) + terms.days_late) for c, o in offers)
+    weighed = sum(o.advance_clp * (max(o.days_to_due, 0) + terms.days_late) for o in offers)
     monthly = f"{number(Decimal(t['cost_clp']) * 3000 / weighed, 2)} %" if weighed else "–"
     blocks.append(
         Prose(
@@ -170,7 +170,7 @@ def cost(source: Source, terms: Terms | None) -> Section:
             f"lo cedido: {monthly} mensual sobre lo anticipado."
         )
     )
-    losing = sum(o.payout_clp <= 0 for _, o in offers)
+    losing = sum(o.payout_clp <= 0 for o in offers)
     if losing:
         words = counted(losing, "documento cuesta", "documentos cuestan")
         blocks.append(
@@ -240,15 +240,15 @@ def _offers(offers: list[Any], t: dict[str, int]) -> Table:
         ],
         [
             (
-                Cell(f"{c.type_name} {c.folio}", short(c.counterparty_name, 34)),
-                day(c.due_date),
+                Cell(f"{o.type_name} {o.folio}", short(o.counterparty_name, 34)),
+                day(o.due_date),
                 pesos(o.face_clp),
                 pesos(o.advance_clp),
                 pesos(o.discount_clp),
                 pesos(o.commission_clp + o.commission_iva_clp),
                 pesos(o.payout_clp),
             )
-            for c, o in offers[:SHOWN]
+            for o in offers[:SHOWN]
         ],
         (
             "Total",

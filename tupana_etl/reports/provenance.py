@@ -14,6 +14,9 @@ SEVERITIES = {"error": "grave", "warning": "revisar", "info": "informativo"}
 CHECKS = {
     "amount_missing": "Sin total, o negativo",
     "annulment_differs": "Nota que anula por un monto distinto al del documento",
+    "cession_not_in_data": "SII registra una cesión que no está en los datos",
+    "company_is_no_party": "La empresa no es emisor ni receptor",
+    "credit_note_not_in_data": "Existe una nota de crédito que no está en los datos",
     "due_before_issue": "Vence antes de su emisión",
     "duplicate_document": "Documento repetido: se cuenta una vez",
     "excluded_deleted": "Fuera: ya no está en Tu Pana",
@@ -30,6 +33,8 @@ CHECKS = {
     "no_date": "Sin fecha de emisión",
     "note_target_missing": "Nota con una de sus referencias fuera de los datos",
     "note_without_target": "Nota cuya factura no está en los datos",
+    "override_without_document": "Fila de collection_overrides sin su documento",
+    "paid_before_or_after_note": "Pagada y con notas de crédito: no consta qué fue antes",
     "partial_payment_without_amount": "Pago parcial sin monto: se muestra el saldo entero",
     "reference_cycle": "Referencias en círculo",
     "retention_unknown": "No consta quién retiene: se muestra el honorario bruto",
@@ -113,11 +118,11 @@ def _missing(source: Source) -> str:
     rows = source.rows("""
         SELECT w.stream, count(*) AS windows, min(w.reason) AS reason
         FROM raw.windows AS w
-        LEFT JOIN staging.companies AS c ON w.master_entity_id = c.master_entity_id
+        LEFT JOIN marts.companies AS c ON w.master_entity_id = c.master_entity_id
         WHERE NOT w.complete
             AND w.run_id = (SELECT max_by(run_id, started_at) FROM raw.syncs)
             AND (getvariable('company') IS NULL
-                OR coalesce(c.rut, getvariable('company')) = getvariable('company'))
+                OR coalesce(c.company_rut, getvariable('company')) = getvariable('company'))
         GROUP BY w.stream ORDER BY w.stream
     """)
     named = "; ".join(

@@ -66,8 +66,8 @@ def open_source(settings: Settings, entity: str | None, as_of: date | None) -> I
     Raises ConfigError for a company that is not in the data, and for a day after that of
     the data or before their first document.
     """
-    with analysis.connect(settings) as con, analysis.plain_errors():
-        companies = _rows(con, "SELECT rut, master_entity_id, name FROM staging.companies")
+    with analysis.connect(settings) as con, analysis.plain_errors(con, own=True):
+        companies = _rows(con, "FROM marts.companies ORDER BY company_rut")
         rut = _chosen(entity, companies) if entity else None
         syncs = _rows(con, "FROM raw.syncs ORDER BY started_at DESC LIMIT 1")
         days = _rows(
@@ -76,9 +76,9 @@ def open_source(settings: Settings, entity: str | None, as_of: date | None) -> I
             WHERE ? IS NULL OR company_rut = ?""",
             [rut, rut],
         )[0]
-        published = _published(con)
+        published = max((c.as_of for c in companies), default=None) or today()
         day = _checked(as_of, published, days.oldest)
-        names = {c.rut: c.name or c.rut for c in companies}
+        names = {c.company_rut: c.company_name or c.company_rut for c in companies}
         con.execute("SET VARIABLE company = ?", [rut])
         con.execute(_ITEMS.format(day=day.isoformat()))
         yield Source(
@@ -97,7 +97,6 @@ _ITEMS = """
 CREATE TEMP TABLE items AS
 SELECT
     r.*,
-    a.assignee_name,
     coalesce(t.name, 'Tipo ' || r.dte_type_code) AS type_name,
     -- Many customers stand under these two RUTs (see marts.receivables_aging): there, the name.
     if(
@@ -107,28 +106,21 @@ SELECT
     ) AS customer
 FROM marts.receivables_as_of(DATE '{day}') AS r
 LEFT JOIN ref.dte_types AS t ON r.dte_type_code = t.code
-LEFT JOIN (
-    SELECT assignee_rut, max(assignee_name) AS assignee_name FROM marts.cessions
-    GROUP BY assignee_rut
-) AS a ON r.assignee_rut = a.assignee_rut
 WHERE getvariable('company') IS NULL OR r.company_rut = getvariable('company');
 CREATE TEMP VIEW open_items AS FROM items WHERE bucket IS NOT NULL;
 CREATE TEMP VIEW open_pesos AS FROM open_items WHERE currency = 'CLP';
 """
 
 
-def _published(con: Connection) -> date:
-    rows = _rows(con, "SELECT as_of FROM staging.calendar")
-    return rows[0].as_of if rows and rows[0].as_of else today()
-
-
 def _chosen(entity: str, companies: list[Any]) -> str:
     wanted = canonical_rut(entity)
     for company in companies:
-        if company.rut == wanted or str(company.master_entity_id) == entity.strip():
-            return str(company.rut)
-    known = "; ".join(f"{c.rut} {c.name or ''}".strip() for c in companies) or "none yet"
-    raise ConfigError(f"There is no company {entity} in the data. There are: {known}.")
+        if company.company_rut == wanted or str(company.master_entity_id) == entity.strip():
+            return str(company.company_rut)
+    known = "; ".join(f"{c.company_rut} {c.company_name or ''}".strip() for c in companies)
+    raise ConfigError(
+        f"There is no company {entity} in the data. There are: {known or 'none yet'}."
+    )
 
 
 def _checked(asked: date | None, published: date, oldest: date | None) -> date:
