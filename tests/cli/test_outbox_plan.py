@@ -39,7 +39,7 @@ def test_plan_approve_status_history(tupana: Runner, rows: Path) -> None:
     assert tupana.inside("outbox", "approve", "0" * 32, "--by", "Ana").code == 2
     approved = tupana.inside("outbox", "approve", plan_hash, "--by", "Ana")
     assert approved.code == 0
-    assert "1 documents" in approved.out
+    assert "Approved by Ana: 1 of" in approved.out
     again = tupana.inside("outbox", "approve", plan_hash, "--by", "Ana", "--json")
     assert (again.code, again.json["newly"], again.json["ready"]) == (0, 0, 1)
 

@@ -55,9 +55,9 @@ def check_outbox(configured: Settings) -> Iterator[Check]:
 
 def _check_rows(unsettled: int, waiting: int) -> Check:
     if waiting:
-        text = f"{output.number(waiting)} rows wait for a person"
+        text = f"waiting for a person: {output.number(waiting)} of its rows"
         return Check("outbox", "fail", text, "`tupana outbox resolve` lists them.", code=1)
     if unsettled:
-        text = f"{output.number(unsettled)} rows are not at rest yet"
+        text = f"not at rest yet: {output.number(unsettled)} of its rows"
         return Check("outbox", "warn", text, "`tupana outbox status` says what comes next.")
     return Check("outbox", "ok", "every row is at rest")

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         output.write_json(asdict(done))
     elif done.newly:
-        text = f"{output.number(done.newly)} documents of {done.source} approved by {done.by}."
+        text = f"Approved by {done.by}: {output.number(done.newly)} of {done.source}."
         output.write(output.paragraph(text))
         output.write("Next: tupana outbox send")
     else:

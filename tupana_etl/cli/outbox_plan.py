@@ -163,20 +163,16 @@ def _tell_others(made: Plan, limit: int) -> None:
         told = ", ".join(f"{output.number(n)} {state}" for state, n in sorted(counted.items()))
         output.write(f"\nAlready under way or done: {told}. They are not sent again.")
     if made.withdrawn:
-        output.write(
-            output.paragraph(
-                f"\n{output.number(len(made.withdrawn))} rows of the last plan are not in the "
-                "source any more and were withdrawn."
-            )
-        )
+        count = output.number(len(made.withdrawn))
+        output.write()
+        output.write(output.paragraph(f"Withdrawn, as the source no longer holds them: {count}."))
 
 
 def _tell_next(made: Plan, sent: Sequence[PlanRow]) -> None:
     waiting = sum(row.state == State.PLANNED for row in sent)
     blocked = sum(row.state == State.BLOCKED for row in made.rows)
     if blocked:
-        text = f"{output.number(blocked)} rows are blocked; mend the source and plan again."
-        output.write(output.paragraph(text))
+        output.write(f"Blocked: {output.number(blocked)}. Mend the source and plan again.")
     if not sent:
         output.write("There is nothing to send.")
         return

@@ -62,6 +62,16 @@ class Facts:
         return bool(self.is_sandbox) or (self.folio or "").startswith(SANDBOX_FOLIO)
 
     @property
+    def amounts(self) -> dict[str, Any]:
+        """The amounts as issued (Decimal or None), by the column the ledger keeps them in."""
+        return {
+            "issued_net": self.net if self.net is not None else self.base,
+            "issued_exempt": self.exempt,
+            "issued_iva": self.iva,
+            "issued_total": self.total,
+        }
+
+    @property
     def comparable(self) -> bool:
         """It says enough to be held against what was asked."""
         told = (self.tag, self.dte_type, self.receiver, self.date, self.total)

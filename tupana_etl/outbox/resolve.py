@@ -90,10 +90,7 @@ async def adopt(run: Run, row_key: str, document_id: str, *, by: str, reason: st
             reason="adopted by a person",
             evidence={"document": found.id},
             flags=flags,
-            issued_net=found.net if found.net is not None else found.base,
-            issued_exempt=found.exempt,
-            issued_iva=found.iva,
-            issued_total=found.total,
+            **found.amounts,
         )
     return found
 

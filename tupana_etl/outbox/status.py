@@ -13,7 +13,7 @@ from tupana_etl.outbox.states import RESTING, State
 
 NEXT: dict[State, str] = {
     State.PLANNED: "tupana outbox approve PLAN_HASH --by NAME",
-    State.BLOCKED: "mend the source, then `tupana outbox plan`",
+    State.BLOCKED: "mend the source and plan again, or abandon it",
     State.READY: "tupana outbox send",
     State.BOUND: "tupana outbox send",
     State.IN_FLIGHT: "tupana outbox send",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any
 
 from tupana_etl.api.pages import read_pages
 from tupana_etl.errors import ApiError, ConfigError, Fatal
@@ -136,12 +135,6 @@ def _judge_one(run: Run, intent: rows.Intent, documents: Sequence[Facts]) -> Fac
         return None
     document = documents[0]
     comparison = facts.compare(intent, document)
-    amounts: dict[str, Any] = {
-        "issued_net": document.net if document.net is not None else document.base,
-        "issued_exempt": document.exempt,
-        "issued_iva": document.iva,
-        "issued_total": document.total,
-    }
     if document.tag is None:
         reason = f"document {document.id} lost its row key: it can never be looked up again"
         _quarantine(run, intent, "tag_missing", reason)
@@ -165,7 +158,7 @@ def _judge_one(run: Run, intent: rows.Intent, documents: Sequence[Facts]) -> Fac
             sii_state=document.state,
             flags="sii_rejected",
             reason_code="sii_rejected",
-            **amounts,
+            **document.amounts,
         )
         run.notice(f"Row {intent.row_key}: document {document.id} was rejected by SII.")
     else:
@@ -178,7 +171,7 @@ def _judge_one(run: Run, intent: rows.Intent, documents: Sequence[Facts]) -> Fac
             evidence={"document": document.id},
             folio=document.folio,
             flags=" ".join(comparison.flags),
-            **amounts,
+            **document.amounts,
         )
     return document
 
