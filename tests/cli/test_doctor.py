@@ -106,6 +106,9 @@ def test_a_ledger_that_was_tampered_with_or_lost_its_pepper(billed: Runner) -> N
     assert (told.code, levels(told)["ledger"]) == (2, "fail")
     assert "rebuild" in next(c for c in told.json["checks"] if c["name"] == "ledger")["to_do"]
     (billed.home / PEPPER).unlink()
+    (billed.home / PEPPER).mkdir()
+    assert levels(billed.inside("doctor", "--json"))["ledger"] == "fail"
+    (billed.home / PEPPER).rmdir()
     lost = next(
         c for c in billed.inside("doctor", "--json").json["checks"] if c["name"] == "ledger"
     )

@@ -33,6 +33,10 @@ def check_outbox(configured: Settings) -> Iterator[Check]:
     except TupanaError as error:
         yield Check("ledger", "fail", "nothing may be sent from it", str(error))
         return
+    except OSError as error:
+        text = f"{error.filename} cannot be read: {error.strerror}"
+        yield Check("ledger", "fail", text, "Run it as the user whose home this is.")
+        return
     if broken is not None:
         yield Check(
             "ledger",
