@@ -46,13 +46,16 @@ def writer(path: Path, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyCon
 
 @contextmanager
 def within(con: duckdb.DuckDBPyConnection, memory_limit: str, threads: int) -> Iterator[None]:
-    """Holds DuckDB to less while the block runs; what does not fit goes to its disk."""
-    settings = ("memory_limit", "threads")
+    """Holds DuckDB to less while the block runs; what does not fit goes to its disk.
+
+    What was committed and is not in the file yet cannot leave memory, so it goes there early.
+    """
+    settings = ("memory_limit", "threads", "checkpoint_threshold")
     asked = ", ".join(f"current_setting('{name}')" for name in settings)
     before = con.execute(f"SELECT {asked}").fetchall()[0]
-    con.execute(f"CHECKPOINT {WAREHOUSE}")  # what is not on disk yet cannot leave memory
+    con.execute(f"CHECKPOINT {WAREHOUSE}")
     try:
-        for name, value in zip(settings, (memory_limit, threads), strict=True):
+        for name, value in zip(settings, (memory_limit, threads, "64MB"), strict=True):
             con.execute(f"SET {name} = '{value}'")
         yield
     finally:
