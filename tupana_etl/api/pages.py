@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Page:
     first_id: str | None
     """Id of the first row, as text: on page 1 of a newest-first list, the newest."""
     reply: Reply
+    """The answer without its body: many pages wait in memory, each once."""
     bare: bool = False
     """The answer was the array itself, with nothing around it."""
 
@@ -94,7 +95,7 @@ def parse_page(reply: Reply, number: int) -> Page:
         has_next=None if head.next is msgspec.UNSET else bool(head.next),
         size=len(rows),
         first_id=_id_of(rows[0]) if rows else None,
-        reply=reply,
+        reply=replace(reply, body=b""),
         bare=bare,
     )
 

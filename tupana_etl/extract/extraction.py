@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tupana_etl.api.pages import Page
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, NotFound
+from tupana_etl.extract.bounds import give_back
 from tupana_etl.extract.listing import ask_page
 from tupana_etl.extract.reading import OnRows, Reading
 from tupana_etl.extract.windows import WINDOW_ROWS, Window
@@ -36,6 +37,9 @@ few of them keep every connection busy."""
 
 LOOKS = 200
 """Details of open documents read again per company and run, at least."""
+
+_ONLY_WRITTEN = {"calls", "details", "missing", "segments"}
+"""Long lists of a window that nobody asks for again while the run goes on."""
 
 KEPT_DEPTH = 3
 """First pages are kept for the reading up to this many cuts: more would fill the memory."""
@@ -137,6 +141,7 @@ async def _extract(run: Extraction, window: Window, first: Page | None, undated:
             )
             if torn is None:
                 segments = await asyncio.to_thread(writer.close)
+                give_back()
                 return commit(run, window, reading, segments, reason=missing)
         except AuthError:
             raise
@@ -202,4 +207,5 @@ def commit(
             "requests": len(reading.calls),
             "started_at": reading.started_at.isoformat(),
         }
-    return run.manifest.append("window", body)
+    entry = run.manifest.append("window", body)
+    return replace(entry, body={k: v for k, v in entry.body.items() if k not in _ONLY_WRITTEN})
