@@ -8,7 +8,7 @@ from tupana_etl.cli.command import Command, wait_option, whole
 
 
 def _plan(p: argparse.ArgumentParser) -> None:
-    p.add_argument("what", nargs="?", choices=("documents",), default="documents")
+    p.add_argument("what", nargs="?", choices=("documents", "payments"), default="documents")
     p.add_argument(
         "--from",
         dest="source",

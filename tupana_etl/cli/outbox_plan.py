@@ -13,11 +13,12 @@ from tupana_etl import settings
 from tupana_etl.cli import output, tables
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.errors import ConfigError
+from tupana_etl.outbox import payment_contract, payment_plan, sources
 from tupana_etl.outbox import plan as plans
-from tupana_etl.outbox import sources
 from tupana_etl.outbox.ledger import open_ledger
 from tupana_etl.outbox.plan import CONFLICT, Caps, Plan, PlanRow
-from tupana_etl.outbox.states import State
+from tupana_etl.outbox.states import ISSUE, State
+from tupana_etl.settings import Settings
 
 SHOWN = 20
 BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
@@ -25,10 +26,9 @@ BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
 
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
-    source = sources.read(args.source, configured.analytics, sources.default_folder())
     caps = Caps(args.max_documents, args.max_clp)
-    with open_ledger(configured.home) as ledger:
-        made = plans.make(ledger, source, caps)
+    make = _payments if args.what == "payments" else _documents
+    made = make(configured, args.source, caps)
     if args.show is not None:
         _show(made, args.show, as_json=args.json)
     elif args.json:
@@ -36,6 +36,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(made, limit=len(made.rows) if args.all else SHOWN)
     return 0 if made.is_clean else 1
+
+
+def _documents(configured: Settings, given: str | None, caps: Caps) -> Plan:
+    source = sources.read(given, configured.analytics, sources.default_folder())
+    with open_ledger(configured.home) as ledger:
+        return plans.make(ledger, source, caps)
+
+
+def _payments(configured: Settings, given: str | None, caps: Caps) -> Plan:
+    folder = sources.default_folder() / payment_plan.FOLDER
+    source = sources.read(given, configured.analytics, folder, payment_contract.COLUMNS)
+    with open_ledger(configured.home) as ledger:
+        return payment_plan.make(ledger, source, configured.analytics, caps)
 
 
 def _as_json(made: Plan) -> dict[str, Any]:
@@ -55,6 +68,7 @@ def _row(row: PlanRow) -> dict[str, Any]:
         "row_key": draft.row_key,
         "dte_type": draft.dte_type,
         **{name: getattr(totals, name) if totals else None for name in amounts},
+        "total": draft.total,
         "state": str(row.state),
         "reason": row.reason,
         "reason_code": row.reason_code,
@@ -63,6 +77,8 @@ def _row(row: PlanRow) -> dict[str, Any]:
         "date_issued": draft.date_issued,
         "currency": draft.currency,
         "place": draft.place,
+        "document_id": draft.document_id,
+        "folio": draft.folio,
     }
 
 
@@ -79,7 +95,7 @@ def _show(made: Plan, row_key: str, *, as_json: bool) -> None:
                 **_row(row),
                 "body": None if payload is None else payload.decode(),
                 "sha256": row.draft.sha256,
-                "headers": {"X-Use-Defaults": "true"},
+                "headers": {"X-Use-Defaults": "true"} if made.op == ISSUE else {},
             }
         )
         return
@@ -88,7 +104,9 @@ def _show(made: Plan, row_key: str, *, as_json: bool) -> None:
         output.write(output.paragraph(row.reason))
     if payload is not None:
         output.write(f"\nSHA-256 {row.draft.sha256}")
-        output.write("X-Use-Defaults: true fills the folio and the parties' registry data.\n")
+        if made.op == ISSUE:
+            output.write("X-Use-Defaults: true fills the folio and the parties' registry data.")
+        output.write()
         output.write(output.paragraph(msgspec.json.format(payload, indent=2).decode()))
     totals = row.draft.totals
     if totals:
@@ -133,7 +151,7 @@ def _tell_rows(sent: Sequence[PlanRow]) -> None:
     body = []
     for row in sent:
         draft = row.draft
-        total = output.number(draft.totals.total if draft.totals else Decimal(0))
+        total = output.number(draft.total or Decimal(0))
         unit = "" if draft.currency == "CLP" else f" {draft.currency}"
         body.append(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from tupana_etl.api.outcomes import Kind, Outcome
 from tupana_etl.api.retry import wait_before
@@ -10,7 +11,7 @@ from tupana_etl.outbox import bind, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.settle import Settled, settle, unknown_after_crash
-from tupana_etl.outbox.states import IllegalMove, State
+from tupana_etl.outbox.states import ISSUE, PAYMENT, IllegalMove, State
 
 PATH = "/documents/batch"
 
@@ -72,11 +73,9 @@ async def _attempt(
     run.sent += 1
     try:
         outcome = await run.writer.post(
-            PATH,
-            envelope.body,
+            body=envelope.body,
             company=envelope.entity,
-            idempotency_key=envelope.idem_key,
-            headers={"X-Use-Defaults": "true"} if envelope.use_defaults else None,
+            **_address(run, envelope),
             still=lambda: run.ledger.clock() - attempt.opened_at < CLAIM,
         )
     except BaseException:  # cancelled, or a bug of ours: bytes may have left
@@ -84,6 +83,18 @@ async def _attempt(
         raise
     current = envelopes.get(run.ledger, envelope.id)
     return outcome, settle(run.ledger, current, attempt, outcome)
+
+
+def _address(run: Run, envelope: Envelope) -> dict[str, Any]:
+    """Where an envelope goes, and what goes with it."""
+    if envelope.op == PAYMENT:
+        (row,) = envelopes.members(run.ledger, envelope.id)
+        return {"path": f"/documents/{row.document_id}/states", "expects_batch": False}
+    return {
+        "path": PATH,
+        "idempotency_key": envelope.idem_key,
+        "headers": {"X-Use-Defaults": "true"} if envelope.use_defaults else None,
+    }
 
 
 def _may_repeat(run: Run, outcome: Outcome, tries: int, seconds: float) -> bool:
@@ -110,7 +121,7 @@ def _learn(run: Run, envelope: Envelope, outcome: Outcome, settled: Settled) -> 
             run.hold(envelope.entity, outcome.reason)
         else:
             run.stop(outcome.reason)
-    elif outcome.kind is Kind.REFUSED:
+    elif outcome.kind is Kind.REFUSED and envelope.op == ISSUE:
         _count_refusal(run, envelope, outcome)
 
 

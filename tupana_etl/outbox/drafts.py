@@ -55,6 +55,18 @@ class Draft:
     said_sha256: str = ""
     """Of the values of the row, whatever JSON this version makes of them."""
     problems: tuple[Problem, ...] = ()
+    document_id: str | None = None
+    """Of what is about a document that exists, its id at Tu Pana."""
+    folio: str | None = None
+    remark: str = ""
+    """Worth knowing, and no reason to stop."""
+
+    @property
+    def total(self) -> Decimal | None:
+        """In the currency of the document; None while it cannot be told."""
+        if self.totals is not None:
+            return self.totals.total
+        return self.clp if self.document_id else None
 
     @property
     def sha256(self) -> str:
@@ -62,7 +74,7 @@ class Draft:
 
     @property
     def reason(self) -> str:
-        return " ".join(p.sentence for p in self.problems[:3])
+        return " ".join(p.sentence for p in self.problems[:3]) or self.remark
 
 
 def drafts(rows: Sequence[tuple[str, Row]], tag: Callable[[str], str]) -> Iterator[Draft]:
@@ -73,7 +85,7 @@ def drafts(rows: Sequence[tuple[str, Row]], tag: Callable[[str], str]) -> Iterat
     groups: dict[str, list[tuple[str, Row]]] = {}
     for place, row in rows:
         try:
-            key = cells.read(COLUMNS["row_key"], _key(row))
+            key = cells.read(COLUMNS["row_key"], key_of(row))
         except Unfit as unfit:
             yield Draft("", place, problems=(unfit.problem,))
             continue
@@ -82,7 +94,8 @@ def drafts(rows: Sequence[tuple[str, Row]], tag: Callable[[str], str]) -> Iterat
         yield _draft(key, lines, tag)
 
 
-def _key(row: Row) -> Any:
+def key_of(row: Row) -> Any:
+    """The row key as it was given. Raises Unfit when there is none."""
     value = row.get("row_key")
     if cells.is_empty(value):
         raise Unfit("missing", "row_key is empty: without it nobody can tell issued from not.")

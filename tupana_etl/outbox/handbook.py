@@ -21,6 +21,8 @@ from tupana_etl.outbox.contract import (
     Column,
     TypeRule,
 )
+from tupana_etl.outbox.payment_contract import COLUMNS as PAYMENT_COLUMNS
+from tupana_etl.outbox.payment_contract import LEGAL_ACTS
 from tupana_etl.outbox.plan import Caps
 from tupana_etl.outbox.reasons import REASONS
 from tupana_etl.outbox.states import MOVES, State
@@ -64,6 +66,7 @@ def handbook() -> str:
     parts += ["## Types", *_types()]
     parts += ["## Values", *_values()]
     parts += ["## Amounts", AMOUNTS]
+    parts += ["## Payments", *_payments()]
     parts += ["## Why a row is blocked", _table(("code", "means"), REASONS.items())]
     parts += ["## States", *_states()]
     return "\n\n".join(parts) + "\n"
@@ -80,6 +83,27 @@ cent of their currency); net and exempt are sums of lines; IVA is 19 % of the ne
 - A note about a 34, 41 or an export is exempt as a whole.
 - The API computes the amounts again. When the document is read back, one peso of IVA is flagged,
   anything more is quarantined."""
+
+
+PAYMENTS = """`tupana outbox plan payments` plans what is booked on documents that exist, from every
+query in `sql/outbox/payments/` or from `--from`; sources, caps, approval, states and commands are
+those of documents. A document is known when it is in `marts.documents` and issued by one of your
+companies, so sync first. The API books a document as paid whole: it takes no amount and no date.
+
+`sql/outbox/payments/bank_statement.sql` maps the lines of `reference/bank_statement.csv` in your
+home (loaded by `tupana marts`) to open invoices; a line without an invoice is blocked with the
+reason."""
+
+PAYMENTS_AFTER = """- The document is read first: what reads as wanted
+  already is adopted, nothing is sent.
+- The call is made once. It is repeated only when it was provably not processed (no connection, 429,
+  503). When its answer is lost the document is read: it says so, or the row is QUARANTINED and a
+  person decides (`tupana outbox resolve`).
+- Paid again after an `UNPAID` is another payment: it has a row key of its own. While one row about
+  a document is in doubt, no other about it is sent.
+- {acts} are acceptances and claims at SII, legal acts of the receiver: such rows are
+  always blocked.
+- `paid_on` and `source` stay in the ledger: `tupana outbox plan payments --show ROW_KEY`."""
 
 
 VALUES = """- Numbers: at most {digits} digits and {decimals} decimals. A binary float is taken
@@ -133,6 +157,16 @@ def _column(column: Column) -> tuple[str, ...]:
     else:
         needed = ", ".join(needing)
     return f"`{column.name}`", kind, needed, column.doc
+
+
+def _payments() -> Iterator[str]:
+    yield PAYMENTS
+    rows = [
+        (*_column(column)[:2], "always" if column.always else "", column.doc)
+        for column in PAYMENT_COLUMNS.values()
+    ]
+    yield _table(("column", "value", "needed", "meaning"), rows)
+    yield PAYMENTS_AFTER.format(acts=_codes(LEGAL_ACTS))
 
 
 def _types() -> Iterator[str]:

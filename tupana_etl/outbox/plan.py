@@ -9,8 +9,8 @@ the plan says so (CONFLICT) and nothing is sent for it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,9 +20,8 @@ from tupana_etl.outbox.ledger import Ledger
 from tupana_etl.outbox.reasons import Problem
 from tupana_etl.outbox.rows import Intent
 from tupana_etl.outbox.sources import Source
-from tupana_etl.outbox.states import UNSENT, State
+from tupana_etl.outbox.states import ISSUE, UNSENT, State
 
-ISSUE = "issue"
 CONFLICT = "CONFLICT"
 """Shown for a row whose document is frozen or issued and whose source changed."""
 
@@ -65,6 +64,7 @@ class Plan:
     """Why a person must approve even in a sandbox; '' within the caps."""
     withdrawn: list[str] = field(default_factory=list)
     """Row keys of the last plan that the source no longer holds."""
+    op: str = ISSUE
 
     @property
     def is_clean(self) -> bool:
@@ -78,17 +78,33 @@ def make(ledger: Ledger, source: Source, caps: Caps | None = None) -> Plan:
     The same source twice writes nothing the second time. Raises LedgerError, LockHeld.
     """
     read = list(drafts(source.rows, lambda key: ledger.pepper.tag(ISSUE, key)))
+    return record(ledger, ISSUE, source.name, read, lambda made: over_caps(made, caps or Caps()))
+
+
+def record(
+    ledger: Ledger,
+    op: str,
+    source: str,
+    read: Sequence[Draft],
+    needs_approval: Callable[[Sequence[PlanRow]], str],
+) -> Plan:
+    """Compares what a source asks for with the ledger, and records the plan there.
+
+    ``needs_approval`` says why a person must approve even in a sandbox; '' when none must.
+    Raises LedgerError, LockHeld.
+    """
     with ledger.transaction():
-        known = rows.newest(ledger)
-        made = [_compare(draft, known.get(draft.row_key)) for draft in read]
-        gone = _gone(known, source.name, {draft.row_key for draft in read})
-        plan_hash = _hash(source.name, made)
-        over = _over(made, caps or Caps())
-        plan = Plan(plan_hash, source.name, made, over, [i.row_key for i in gone])
-        _take_over(ledger, made, known, source.name)
+        known = rows.newest(ledger, op)
+        taken = rows.other_keys(ledger, op, [draft.row_key for draft in read])
+        made = [_compare(_own(draft, taken), known.get(draft.row_key)) for draft in read]
+        gone = _gone(known, source, {draft.row_key for draft in read})
+        plan_hash = _hash(op, source, made)
+        plan = Plan(plan_hash, source, made, needs_approval(made), [i.row_key for i in gone], op)
+        _take_over(ledger, made, known, source)
         plan_id = _recorded(ledger, plan)
         for row in made:
-            _write(ledger, row, known.get(row.draft.row_key), plan_id, source.name)
+            if row.draft.row_key not in taken:
+                _write(ledger, row, known.get(row.draft.row_key), plan_id, plan)
         for intent in gone:
             rows.move(
                 ledger,
@@ -99,6 +115,17 @@ def make(ledger: Ledger, source: Source, caps: Caps | None = None) -> Plan:
                 approval_id=None,
             )
     return plan
+
+
+def _own(draft: Draft, taken: Collection[str]) -> Draft:
+    """Row keys are one name space: what happened to a key is asked for without saying of what."""
+    if draft.row_key not in taken:
+        return draft
+    problem = Problem(
+        "row_key_taken",
+        f"The row key {draft.row_key} is that of a row of another kind; give this one its own.",
+    )
+    return replace(draft, problems=(problem, *draft.problems))
 
 
 def _compare(draft: Draft, known: Intent | None) -> PlanRow:
@@ -133,7 +160,10 @@ def _fresh(draft: Draft, state: State, generation: int) -> PlanRow:
 
 
 def _conflict(known: Intent) -> str:
-    if known.folio:
+    if known.op != ISSUE:
+        what = f"It is {known.state} with the content that was approved"
+        cure = "What is new needs a row key of its own."
+    elif known.folio:
         what = f"It was issued as {known.dte_type} folio {known.folio}"
         cure = "To correct it, issue a nota de crédito (61) under a row key of its own."
     else:
@@ -151,9 +181,9 @@ def _gone(known: dict[str, Intent], source: str, there: set[str]) -> list[Intent
     ]
 
 
-def _hash(source: str, made: Sequence[PlanRow]) -> str:
+def _hash(op: str, source: str, made: Sequence[PlanRow]) -> str:
     """Over source, row keys, generations and the exact bytes, in the order of the source."""
-    digest = hashlib.sha256(f"{ISSUE}\n{source}\n".encode())
+    digest = hashlib.sha256(f"{op}\n{source}\n".encode())
     for row in made:
         if row.will_be_sent:
             line = f"{row.draft.row_key}\0{row.generation}\0{row.draft.sha256}\n"
@@ -161,7 +191,8 @@ def _hash(source: str, made: Sequence[PlanRow]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _over(made: Sequence[PlanRow], caps: Caps) -> str:
+def over_caps(made: Sequence[PlanRow], caps: Caps) -> str:
+    """Why a person must approve even in a sandbox; '' within the caps."""
     sent = [row for row in made if row.will_be_sent]
     total = sum((row.draft.clp for row in sent), Decimal(0))
     if len(sent) > caps.documents:
@@ -176,13 +207,13 @@ def _recorded(ledger: Ledger, plan: Plan) -> int:
     last = ledger.con.execute(
         "SELECT id, plan_hash, needs_approval FROM plans WHERE source = ? AND op = ? "
         "AND superseded_at IS NULL ORDER BY id DESC LIMIT 1",
-        [plan.source, ISSUE],
+        [plan.source, plan.op],
     ).fetchone()
     if last and last[1] == plan.plan_hash and last[2] == plan.over_caps:
         return int(last[0])
     ledger.con.execute(
         "UPDATE plans SET superseded_at = ? WHERE source = ? AND op = ? AND superseded_at IS NULL",
-        [ledger.now(), plan.source, ISSUE],
+        [ledger.now(), plan.source, plan.op],
     )
     sent = [row for row in plan.rows if row.will_be_sent]
     total = sum((row.draft.clp for row in sent), Decimal(0))
@@ -190,7 +221,7 @@ def _recorded(ledger: Ledger, plan: Plan) -> int:
         "INSERT INTO plans (plan_hash, source, op, made_at, documents, clp, needs_approval) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            *(plan.plan_hash, plan.source, ISSUE, ledger.now()),
+            *(plan.plan_hash, plan.source, plan.op, ledger.now()),
             *(len(sent), format(total, "f"), plan.over_caps),
         ],
     )
@@ -215,16 +246,16 @@ def _take_over(
         )
 
 
-def _write(ledger: Ledger, row: PlanRow, known: Intent | None, plan_id: int, source: str) -> None:
+def _write(ledger: Ledger, row: PlanRow, known: Intent | None, plan_id: int, plan: Plan) -> None:
     if not row.draft.row_key or row.state == CONFLICT:
         return
-    content = _content(row, plan_id, source)
+    content = _content(row, plan_id, plan.source)
     if known is None or row.generation > known.generation:
         new = {
-            "op": ISSUE,
+            "op": plan.op,
             "row_key": row.draft.row_key,
             "generation": row.generation,
-            "row_tag": ledger.pepper.tag(ISSUE, row.draft.row_key),
+            "row_tag": ledger.pepper.tag(plan.op, row.draft.row_key),
             "state": row.state,
         }
         rows.insert(ledger, new | content, actor="planner", reason=row.reason or "planned")
@@ -243,8 +274,8 @@ def _write(ledger: Ledger, row: PlanRow, known: Intent | None, plan_id: int, sou
     elif known.payload_sha256 != row.draft.sha256 or row.reason not in ("", known.reason):
         reason = row.reason or "planned again with another content"
         rows.note(ledger, known.id, actor="planner", reason=reason, restate=True, **content)
-    elif (known.plan_id, known.source) != (plan_id, source):
-        rows.replan(ledger, known.id, plan_id, source)
+    elif (known.plan_id, known.source) != (plan_id, plan.source):
+        rows.replan(ledger, known.id, plan_id, plan.source)
 
 
 def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
@@ -261,9 +292,10 @@ def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
         "exempt": made and made.exempt,
         "iva": made and made.iva,
         "withheld": made and made.withheld,
-        "total": made and made.total,
+        "total": draft.total,
         "payload": draft.payload,
         "payload_sha256": draft.sha256,
         "said_sha256": draft.said_sha256,
         "reason_code": row.reason_code,
+        **({"document_id": draft.document_id, "folio": draft.folio} if draft.document_id else {}),
     }

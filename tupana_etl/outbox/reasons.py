@@ -22,6 +22,11 @@ REASONS: dict[str, str] = {
     "lines_disagree": "The lines of one row key disagree about the document they belong to.",
     "too_many_lines": "A DTE holds 60 lines.",
     "too_large": "The document is larger than a batch can carry.",
+    "row_key_taken": "The row key is that of a row of another kind.",
+    "unknown_document": "The warehouse knows no such document of yours.",
+    "no_match": "The source says that it found no document, and why.",
+    "same_document": "Several rows of the source are about one document.",
+    "legal_act": "An acceptance or a claim at SII: never sent from rows.",
     "conflict": "The row changed after its document was frozen or issued. It is never sent again.",
 }
 """Code → what it means. The sentence shown with a row says which column and what to do."""

@@ -7,14 +7,14 @@ whoever comes second sees it made.
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import facts, rows
+from tupana_etl.outbox import facts, payment_resolve, rows
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.ledger import Ledger, open_ledger
 from tupana_etl.outbox.look import look_up, read_document
 from tupana_etl.outbox.reconcile import is_surely_absent, note_misses
 from tupana_etl.outbox.run import Pace, Run, is_incident
 from tupana_etl.outbox.send import Ways, at_work
-from tupana_etl.outbox.states import BY_A_PERSON, State
+from tupana_etl.outbox.states import BY_A_PERSON, ISSUE, PAYMENT, State
 from tupana_etl.settings import Settings
 
 DECISIONS = ("adopt", "release", "abandon", "acknowledge")
@@ -43,9 +43,13 @@ async def decide(
             act = abandon if decision == "abandon" else acknowledge
             act(ledger, row_key, by=by, reason=reason)
         else:
-            _quarantined(ledger, row_key)  # told before anybody is asked
+            row = _quarantined(ledger, row_key)  # told before anybody is asked
             async with at_work(settings, ledger, ways) as run:
-                if decision == "release":
+                if row.op == PAYMENT and decision == "release":
+                    await payment_resolve.release(run, row, by=by, reason=reason)
+                elif row.op == PAYMENT:
+                    await payment_resolve.adopt(run, row, document or "", by=by, reason=reason)
+                elif decision == "release":
                     await release(run, row_key, by=by, reason=reason)
                 else:
                     await adopt(run, row_key, document or "", by=by, reason=reason)
@@ -171,12 +175,18 @@ def advice(ledger: Ledger, row: rows.Intent, pace: Pace) -> str:
         return "--acknowledge, or mend the source and plan again"
     if row.state is not State.QUARANTINED:
         return "--acknowledge" if is_incident(row) and row.acknowledged_by is None else ""
-    if row.document_id is not None:
+    exists = row.document_id is not None
+    if exists and row.op == ISSUE:
         return f"--adopt {row.document_id} if that document stands as it is, or --abandon"
     doubt = is_surely_absent(ledger, pace, row)
     if not doubt:
-        return "--release (it was surely never issued), or --abandon"
-    return f"--adopt DOCUMENT when it turns up, or --abandon. No release yet: {doubt}"
+        return "--release (it surely never happened), or --abandon"
+    found = (
+        f"--adopt {row.document_id} once it reads so"
+        if exists
+        else "--adopt DOCUMENT when it turns up"
+    )
+    return f"{found}, or --abandon. No release yet: {doubt}"
 
 
 def _newest(ledger: Ledger, row_key: str) -> rows.Intent:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from tupana_etl.outbox.ledger import Ledger
-from tupana_etl.outbox.states import DEAD, IllegalMove, State, check_move
+from tupana_etl.outbox.states import DEAD, ISSUE, OPS, IllegalMove, State, check_move
 
 SETTABLE = frozenset(
     {
@@ -185,7 +185,8 @@ def next_generation(
 ) -> int:
     """The same content once more, READY: a person released the old generation, which must be
     RELEASED already. Returns the new row's id."""
-    values = {name: getattr(old, name) for name in CONTENT}
+    names = CONTENT if old.op == ISSUE else (*CONTENT, "document_id", "folio")
+    values = {name: getattr(old, name) for name in names}
     new = {"generation": old.generation + 1, "state": State.READY, "approval_id": approval_id}
     return insert(ledger, values | new, actor=actor, reason=reason)
 
@@ -267,15 +268,26 @@ def newest(ledger: Ledger, op: str = "issue") -> dict[str, Intent]:
     return {i.row_key: i for i in _select(ledger, "WHERE op = ? ORDER BY generation, id", [op])}
 
 
+def everything(ledger: Ledger) -> list[Intent]:
+    """The newest generation of every row of every kind, oldest first."""
+    return [row for op in OPS for row in newest(ledger, op).values()]
+
+
+def other_keys(ledger: Ledger, op: str, keys: Collection[str]) -> set[str]:
+    """Those of the row keys that rows of another kind have."""
+    found = ledger.con.execute("SELECT row_key FROM intents WHERE op <> ?", [op])
+    return {str(key) for (key,) in found} & set(keys)
+
+
 def live(ledger: Ledger, row_key: str, op: str = "issue") -> Intent | None:
     """The generation of a row key that is not dead."""
     rows = _select(ledger, "WHERE op = ? AND row_key = ?", [op, row_key])
     return next((row for row in rows if row.state not in DEAD), None)
 
 
-def generations(ledger: Ledger, row_key: str, op: str = "issue") -> list[Intent]:
-    """Every generation of a row key, from the first."""
-    return _select(ledger, "WHERE op = ? AND row_key = ? ORDER BY generation", [op, row_key])
+def generations(ledger: Ledger, row_key: str) -> list[Intent]:
+    """Every generation of a row key, from the first. Kinds share one name space of keys."""
+    return _select(ledger, "WHERE row_key = ? ORDER BY generation", [row_key])
 
 
 def newest_verified(
@@ -314,9 +326,9 @@ def doubtful_since(
     )
 
 
-def of_document(ledger: Ledger, document_id: str) -> list[Intent]:
-    """Rows that were issued as a document."""
-    return _select(ledger, "WHERE document_id = ? ORDER BY id", [document_id])
+def of_document(ledger: Ledger, document_id: str, op: str = ISSUE) -> list[Intent]:
+    """Rows that were issued as a document, or that another kind of row is about."""
+    return _select(ledger, "WHERE op = ? AND document_id = ? ORDER BY id", [op, document_id])
 
 
 def by_tag(ledger: Ledger, row_tag: str) -> list[Intent]:
@@ -333,13 +345,13 @@ def counts(ledger: Ledger, op: str | None = None) -> dict[State, int]:
     return {State(state): int(n) for state, n in found}
 
 
-def history(ledger: Ledger, row_key: str, op: str = "issue") -> list[Event]:
+def history(ledger: Ledger, row_key: str) -> list[Event]:
     """All that ever happened to a row key, from the first."""
     found = ledger.con.execute(
         "SELECT e.at, e.actor, e.from_state, e.to_state, e.reason, e.evidence, i.generation "
         "FROM events e JOIN intents i ON i.id = e.intent_id "
-        "WHERE i.op = ? AND i.row_key = ? ORDER BY e.id",
-        [op, row_key],
+        "WHERE i.row_key = ? ORDER BY e.id",
+        [row_key],
     ).fetchall()
     return [
         Event(at, actor, before, after, reason, json.loads(evidence), generation)

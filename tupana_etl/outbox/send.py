@@ -21,7 +21,7 @@ from tupana_etl.api.retry import Budget
 from tupana_etl.api.writes import Transport, Writer
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, OriginError
-from tupana_etl.outbox import envelopes, failpoints, proof, rows, window
+from tupana_etl.outbox import envelopes, failpoints, payments, proof, rows, window
 from tupana_etl.outbox.approve import admit_in_sandbox
 from tupana_etl.outbox.bind import bind, bind_ready
 from tupana_etl.outbox.deliver import deliver
@@ -125,16 +125,16 @@ async def send(
             elif run.proof.is_sandbox:
                 admit_in_sandbox(ledger, run.proof.why)
             followed = UNFINISHED - ({State.READY, State.BOUND} if follow_only else set())
-            wanted = {i.id for i in rows.in_state(ledger, followed)}
+            wanted = {i.id for i in rows.everything(ledger) if i.state in followed}
             await _rounds(run, settings)
-        wanted |= {i.id for i in rows.newest(ledger).values() if _untold(i)}
+        wanted |= {i.id for i in rows.everything(ledger) if _untold(i)}
         return SendResult(
             run.proof.environment,
             run.proof.why,
             run.sent,
             [rows.get(ledger, row_id) for row_id in sorted(wanted)],
             run.notices,
-            len(rows.in_state(ledger, {State.PLANNED})),
+            sum(i.state is State.PLANNED for i in rows.everything(ledger)),
         )
 
 
@@ -221,6 +221,7 @@ async def _rounds(run: Run, settings: Settings) -> None:
             due = await reconcile(run)
             await poll(run)
             await verify(run, settings)
+            await payments.follow(run)
             check_environment(run.ledger, run.proof)
             after = rows.counts(run.ledger)
             run.tell(after)

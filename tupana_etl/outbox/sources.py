@@ -10,13 +10,13 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox.contract import COLUMNS
+from tupana_etl.outbox.contract import COLUMNS, Column
 from tupana_etl.warehouse import source_rows
 
 DEFAULT = "sql/outbox"
@@ -37,23 +37,30 @@ class Source:
     rows: list[tuple[str, dict[str, Any]]]
 
 
-def read(given: str | None, analytics: Path, folder: Path) -> Source:
+Contract = Mapping[str, Column]
+
+
+def read(given: str | None, analytics: Path, folder: Path, contract: Contract = COLUMNS) -> Source:
     """The rows of ``--from``, or of every query in ``folder`` when nothing was given.
+
+    ``contract`` has the columns that a row may have, by name.
 
     Raises ConfigError naming the file, the line and what to do.
     """
     if given is None:
-        return _of_folder(folder, analytics)
+        return _of_folder(folder, analytics, contract)
     path = Path(given).expanduser()
     kind = path.suffix.lower()
     if kind in (".csv", ".parquet", ".pq", ".sql") and not path.is_file():
         raise ConfigError(f"There is no file {path}.")
     if kind == ".csv":
-        return Source(str(path.resolve()), list(_of_csv(path)))
+        return Source(str(path.resolve()), list(_of_csv(path, contract)))
     if kind in (".parquet", ".pq"):
-        return Source(str(path.resolve()), _numbered(*source_rows.of_parquet(path), str(path)))
+        return Source(
+            str(path.resolve()), _numbered(*source_rows.of_parquet(path), str(path), contract)
+        )
     if kind == ".sql":
-        return Source(str(path.resolve()), _of_sql(path, analytics))
+        return Source(str(path.resolve()), _of_sql(path, analytics, contract))
     if kind in _OTHER_FILES or (len(given.split()) == 1 and path.is_file()):
         raise ConfigError(
             f"{path} is none of .csv, .parquet and .sql. Save it as CSV UTF-8, under a name that "
@@ -61,9 +68,9 @@ def read(given: str | None, analytics: Path, folder: Path) -> Source:
         )
     if _TABLE.fullmatch(given):
         columns, rows = source_rows.of_query(analytics, f"FROM {given}", what=given)
-        return Source(f"table {given}", _numbered(columns, rows, given))
+        return Source(f"table {given}", _numbered(columns, rows, given, contract))
     columns, rows = source_rows.of_query(analytics, given)
-    return Source("query", _numbered(columns, rows, "The query"))
+    return Source("query", _numbered(columns, rows, "The query", contract))
 
 
 def default_folder() -> Path:
@@ -75,33 +82,38 @@ def default_folder() -> Path:
     return here if here.is_dir() else root / "outbox"
 
 
-def _of_folder(folder: Path, analytics: Path) -> Source:
+def _of_folder(folder: Path, analytics: Path, contract: Contract) -> Source:
     paths = sorted(folder.glob("*.sql"))
     if not paths:
         raise ConfigError(
             f"{folder} holds no query. Write one, or give a source: `tupana outbox plan --from "
             "FILE.csv`. docs/outbox.md says which columns it has."
         )
-    return Source(DEFAULT, [row for path in paths for row in _of_sql(path, analytics)])
+    read_rows = [row for path in paths for row in _of_sql(path, analytics, contract)]
+    return Source(DEFAULT, read_rows)
 
 
-def _of_sql(path: Path, analytics: Path) -> list[tuple[str, dict[str, Any]]]:
+def _of_sql(path: Path, analytics: Path, contract: Contract) -> list[tuple[str, dict[str, Any]]]:
     sql = path.read_text(encoding="utf-8").rstrip().rstrip(";")
     columns, rows = source_rows.of_query(analytics, sql, what=path.name)
-    return _numbered(columns, rows, path.name, prefix=f"{path.name} ")
+    return _numbered(columns, rows, path.name, contract, prefix=f"{path.name} ")
 
 
 def _numbered(
-    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], what: str, prefix: str = ""
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    what: str,
+    contract: Contract,
+    prefix: str = "",
 ) -> list[tuple[str, dict[str, Any]]]:
-    _check_columns(columns, what)
+    _check_columns(columns, what, contract)
     return [
         (f"{prefix}row {number}", dict(zip(columns, row, strict=True)))
         for number, row in enumerate(rows, 1)
     ]
 
 
-def _of_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_csv(path: Path, contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
     text = _utf8(path)
     if not text.strip():
         raise ConfigError(f"{path} is empty. Its first line names the columns: docs/outbox.md.")
@@ -111,7 +123,7 @@ def _of_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [name.strip() for name in next(reader)]
-        _check_columns(columns, str(path))
+        _check_columns(columns, str(path), contract)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -143,14 +155,14 @@ def _utf8(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _check_columns(columns: Sequence[str], what: str) -> None:
+def _check_columns(columns: Sequence[str], what: str, contract: Contract) -> None:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ConfigError(f"{what} has {', '.join(twice)} twice. Nothing was planned.")
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if name not in contract]
     if unknown:
-        raise ConfigError(_unknown(unknown, what))
-    missing = [c.name for c in COLUMNS.values() if c.always and c.name not in columns]
+        raise ConfigError(_unknown(unknown, what, contract))
+    missing = [c.name for c in contract.values() if c.always and c.name not in columns]
     if missing:
         raise ConfigError(
             f"{what} has no {', '.join(missing)}. docs/outbox.md lists the columns. Nothing was "
@@ -158,8 +170,8 @@ def _check_columns(columns: Sequence[str], what: str) -> None:
         )
 
 
-def _unknown(unknown: Sequence[str], what: str) -> str:
-    near = difflib.get_close_matches(unknown[0], COLUMNS, 1)
+def _unknown(unknown: Sequence[str], what: str, contract: Contract) -> str:
+    near = difflib.get_close_matches(unknown[0], contract, 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return (
         f"{what} has a column the contract does not know: "

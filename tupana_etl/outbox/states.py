@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+ISSUE, PAYMENT = "issue", "payment"
+OPS = (ISSUE, PAYMENT)
+"""What a row asks for: a document, or a payment booked on one."""
+
 
 class State(StrEnum):
     PLANNED = "PLANNED"

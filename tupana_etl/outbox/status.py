@@ -36,7 +36,7 @@ def is_settled(intent: Intent) -> bool:
 
 def current(ledger: Ledger) -> list[Intent]:
     """The newest generation of every row but those withdrawn, oldest first."""
-    return [i for i in rows.newest(ledger).values() if i.state != State.WITHDRAWN]
+    return [i for i in rows.everything(ledger) if i.state != State.WITHDRAWN]
 
 
 def is_done(intents: Iterable[Intent]) -> bool:

@@ -76,6 +76,17 @@ USER_TABLES = {
             "valid_to": ("DATE", "Last billing day it may have; empty: any."),
         },
     ),
+    "bank_statement": UserTable(
+        "Lines of your bank accounts, for sql/outbox/payments/bank_statement.sql.",
+        {
+            "line_id": ("VARCHAR", "The bank's number of the line; part of the row key."),
+            "account_rut": ("VARCHAR", "The company whose account it is."),
+            "booked_on": ("DATE", "When the money came."),
+            "amount": ("DECIMAL(18,0)", "Pesos; negative when money went out."),
+            "payer_rut": ("VARCHAR", "Who paid; empty when the bank does not say."),
+            "description": ("VARCHAR", "The bank's text; a folio in it decides between several."),
+        },
+    ),
     "related_ruts": UserTable(
         "Debtors related to a company, beside the user's own companies.",
         {
