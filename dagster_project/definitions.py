@@ -6,6 +6,7 @@ from dagster_project import (
     automation,
     checks,
     companies,
+    inbox,
     marts,
     outbox,
     reports,
@@ -17,9 +18,9 @@ defs = dg.Definitions(
     # One per stream; one per model, and the published file; one per report.
     assets=[streams.sync, marts.marts, *reports.REPORTS],
     asset_checks=[checks.unique_keys, checks.findings],
-    jobs=[*automation.JOBS, companies.backfill, *outbox.JOBS],
+    jobs=[*automation.JOBS, companies.backfill, *outbox.JOBS, inbox.drain_inbox],
     schedules=automation.SCHEDULES,
-    sensors=[companies.new_companies, automation.rebuild_marts],
+    sensors=[companies.new_companies, automation.rebuild_marts, inbox.webhook_events],
     # Every event is in the UI; the terminal of `make dev` is for what somebody should read.
     loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
     resources={"tupana": resources.TupanaResource()},

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from tupana_etl import home
-from tupana_etl.errors import ConfigError
+from tupana_etl.domain import utcnow
+from tupana_etl.errors import ConfigError, TupanaError
 from tupana_etl.event_loop import run_async
 from tupana_etl.extract.bounds import bounded
 from tupana_etl.extract.intake import Order, Taken, take_in
 from tupana_etl.extract.preview import Ahead, look_ahead
 from tupana_etl.extract.reading import OnRows
-from tupana_etl.extract.refresh import refresh_document
+from tupana_etl.extract.refresh import refresh_document, refresh_documents
+from tupana_etl.inbox import drain as hints
+from tupana_etl.inbox.drain import Drained
 from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.outbox.mirror import mirror
@@ -158,6 +161,40 @@ def refresh(
         marts=True,
         wait=wait,
     )
+
+
+def drain(
+    settings: Settings, *, wait: float = 60.0, clock: Callable[[], datetime] = utcnow
+) -> Drained:
+    """Reads the documents that webhooks named since the last time, in one run.
+
+    An event is only a hint: its document is read from the API, and what the API says is
+    applied, modelled and published as by :func:`refresh`. Nothing pending costs nothing.
+    What could not be read is tried again later; ``clock`` says what is due.
+
+    Raises what :func:`refresh` raises when none could be read; events stay pending.
+    """
+
+    def read(documents: Sequence[str]) -> dict[str, TupanaError]:
+        order = Order(settings.need_key(), choose(["documents"]))
+        failed: dict[str, TupanaError] = {}
+
+        async def several(manifest: Manifest, known: Known) -> Taken:
+            taken, errors = await refresh_documents(order, documents, manifest, known)
+            failed.update(errors)
+            if taken is None:
+                raise _NothingRead
+            return taken
+
+        with suppress(_NothingRead):
+            _run_one(order, several, marts=True, wait=wait)
+        return failed
+
+    return hints.drain(settings.home, read, clock)
+
+
+class _NothingRead(Exception):
+    """Nothing to apply or to publish."""
 
 
 def issue(

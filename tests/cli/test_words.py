@@ -13,7 +13,9 @@ from tupana_etl.cli.parser import build_parser
 from .runner import Runner
 
 NAMES = [c.name for c in COMMANDS]
-SPECIFIED = "demo sync marts query export report companies streams files outbox doctor sandbox"
+SPECIFIED = (
+    "demo sync marts query export report companies streams files outbox webhooks doctor sandbox"
+)
 
 
 def test_the_commands_are_the_ones_that_exist() -> None:

@@ -13,6 +13,10 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from dagster_project import dev, resources
 from dagster_project.definitions import defs
+from dagster_project.inbox import webhook_events
+from tupana_etl.domain import utcnow
+from tupana_etl.inbox.event import Event
+from tupana_etl.inbox.store import open_inbox
 from tupana_etl.reports import KINDS
 from tupana_etl.streams import STREAMS
 from tupana_etl.warehouse.models import find_models
@@ -156,7 +160,7 @@ def test_what_starts_by_itself_is_off_until_switched_on() -> None:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
         assert schedule.description
     sensors = {s.name: s for s in defs.get_repository_def().sensor_defs}
-    assert sensors.keys() == {"new_companies", "rebuild_marts"}
+    assert sensors.keys() == {"new_companies", "rebuild_marts", "webhook_events"}
     for sensor in sensors.values():
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
         assert sensor.description
@@ -231,3 +235,25 @@ def test_make_dev_opens_this_workspace_on_this_machine_only(
     assert refused.value.code == 1
     assert "open on this home already: http://127.0.0.1:30" in capsys.readouterr().err
     assert len(started) == 1
+
+
+def test_the_inbox_sensor_asks_for_one_run_only_when_an_event_is_due(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    repository = defs.get_repository_def()
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=defs.resources
+    ) as context:
+        early = webhook_events.evaluate_tick(context)
+        assert "No webhook event" in (early.skip_message or "")
+        event = Event("document.paid", "999", "", "", "0" * 64)
+        with open_inbox(home / "demo") as inbox:  # without a key, the demo's home
+            assert inbox.keep(event, utcnow())
+            assert len(webhook_events.evaluate_tick(context).run_requests or ()) == 1
+            inbox.settle(inbox.due(utcnow()), "handled", utcnow())
+        done = webhook_events.evaluate_tick(context)
+        assert "No event is due" in (done.skip_message or "")
+    job = defs.resolve_job_def("drain_inbox")
+    for _ in range(2):
+        result = job.execute_in_process(instance=instance)
+        assert result.success, "a drain without events is harmless"

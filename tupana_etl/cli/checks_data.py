@@ -11,6 +11,7 @@ from tupana_etl.cli.checks import Check
 from tupana_etl.cli.streams import states
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import TupanaError
+from tupana_etl.inbox import store as inbox
 from tupana_etl.lake.manifest import Manifest
 from tupana_etl.settings import Settings
 from tupana_etl.warehouse.apply import segment_file
@@ -24,6 +25,8 @@ ERRORS = "SELECT count(*) FROM marts.data_quality WHERE severity = 'error'"
 def check_data(configured: Settings) -> Iterator[Check]:
     """The lake, what was published, the last sync, its freshness and its findings."""
     yield _check_lake(configured)
+    if inbox.exists(configured.home):
+        yield _check_inbox(configured)
     if not configured.analytics.exists():
         yield Check("analytics", "warn", "nothing is published yet", "Run `tupana sync`.")
         return
@@ -55,6 +58,20 @@ def _check_lake(configured: Settings) -> Check:
     if not entries:
         return Check("lake", "ok", "empty")
     return Check("lake", "ok", f"{output.number(segments)} segments, all there")
+
+
+def _check_inbox(configured: Settings) -> Check:
+    with inbox.open_inbox(configured.home) as events:
+        waiting = events.waiting()
+    late = [event for event in waiting if event.attempts]
+    if late:
+        told = f"{output.number(len(late))} webhook events wait: {late[0].reason}"
+        cure = "They are tried again by `tupana webhooks serve` or `tupana webhooks drain`."
+        return Check("inbox", "warn", told, cure)
+    if waiting:
+        told = f"{output.number(len(waiting))} webhook events to be read"
+        return Check("inbox", "ok", told)
+    return Check("inbox", "ok", "every webhook event is settled")
 
 
 def _check_last_sync(configured: Settings) -> Check:

@@ -6,6 +6,7 @@ import argparse
 
 from tupana_etl.cli.command import Command, wait_option, whole
 from tupana_etl.cli.outbox_commands import OUTBOX
+from tupana_etl.cli.webhooks_commands import WEBHOOKS
 
 NEVER_ISSUED = "Nothing is ever issued unless a person plans, approves and sends it."
 
@@ -147,6 +148,7 @@ COMMANDS = (
         "must have been synced before.",
     ),
     OUTBOX,
+    WEBHOOKS,
     Command(
         "doctor",
         "what is wrong, and what to do about it",

@@ -12,7 +12,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import clock, digest, draws, faults, population, register, store, truth, web
+from tupana_etl.sandbox import (
+    announce,
+    clock,
+    digest,
+    draws,
+    faults,
+    population,
+    register,
+    store,
+    truth,
+    web,
+)
 from tupana_etl.sandbox.model import ACKNOWLEDGE_CODES, CLAIM_CODES, EVENT_NAMES, Document
 
 MOST_ADDED = 10_000
@@ -31,25 +42,29 @@ class Stats:
 
 async def pay(request: Request) -> Response:
     """POST {document_id | document_ids}: marks it paid; ``updated_at`` does not move."""
-    return await _change(request, lambda d, _: setattr(d, "is_paid", True))
+    return await _change(request, lambda d, _: setattr(d, "is_paid", True), "document.paid")
 
 
 async def unpay(request: Request) -> Response:
     """POST {document_id | document_ids}: payment undone; ``updated_at`` does not move."""
-    return await _change(request, lambda d, _: setattr(d, "is_paid", False))
+    return await _change(request, lambda d, _: setattr(d, "is_paid", False), "document.unpaid")
 
 
 async def claim(request: Request) -> Response:
     """POST {document_id | document_ids, event_code=RCD}: the receiver claims it."""
     return await _change(
-        request, lambda d, b: _register(d, b.get("event_code", "RCD"), CLAIM_CODES)
+        request,
+        lambda d, b: _register(d, b.get("event_code", "RCD"), CLAIM_CODES),
+        "document.trace_updated",
     )
 
 
 async def acknowledge(request: Request) -> Response:
     """POST {document_id | document_ids, event_code=ERM}: the receiver accepts it."""
     return await _change(
-        request, lambda d, b: _register(d, b.get("event_code", "ERM"), ACKNOWLEDGE_CODES)
+        request,
+        lambda d, b: _register(d, b.get("event_code", "ERM"), ACKNOWLEDGE_CODES),
+        "document.trace_updated",
     )
 
 
@@ -186,7 +201,7 @@ def documents_of(request: Request, body: dict[str, Any]) -> list[Document]:
 
 
 async def _change(
-    request: Request, change: Callable[[Document, dict[str, Any]], object]
+    request: Request, change: Callable[[Document, dict[str, Any]], object], event: str
 ) -> Response:
     body = await body_of(request)
     documents = documents_of(request, body)
@@ -197,6 +212,7 @@ async def _change(
         connection.execute("BEGIN")
         for document in documents:
             store.replace_document(connection, document)
+    announce.announce(web.context(request), event, documents)
     return web.as_json({"document_ids": [d.id for d in documents]})
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tupana_etl.sandbox import (
     admin,
+    announce,
     cession_batches,
     clock,
     issue,
@@ -91,6 +92,7 @@ async def reject(request: Request) -> Response:
         connection.execute("BEGIN")
         for document in documents:
             issue.reject(connection, document.id, clock.at(clock.now(connection)))
+    announce.announce(web.context(request), "document.rejected", documents)
     return web.as_json({"document_ids": [d.id for d in documents]})
 
 

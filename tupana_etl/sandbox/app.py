@@ -32,6 +32,7 @@ from tupana_etl.sandbox import (
     shape,
     state_events,
     web,
+    webhooks,
     wire,
 )
 
@@ -57,6 +58,7 @@ _READS: dict[str, Endpoint] = {
     "/v1/sync-status": others.sync_status,
 }
 _WRITES: dict[str, Endpoint] = {
+    "/v1/webhooks": webhooks.create,
     "/v1/documents/batch": issuing.create,
     "/v1/documents/{document_id:int}/states": state_events.create,
     "/v1/cessions/batch": ceding.create,
@@ -69,6 +71,7 @@ ADMIN_READS: dict[str, Endpoint] = {
     "/entries": admin_issuing.show_entries,
     "/ceded": admin_issuing.show_ceded,
     "/switches": admin_issuing.show_switches,
+    "/deliveries": webhooks.show_deliveries,
 }
 ADMIN_WRITES: dict[str, Endpoint] = {
     "/pay": admin.pay,
@@ -84,6 +87,7 @@ ADMIN_WRITES: dict[str, Endpoint] = {
     "/credentials": admin_issuing.set_credentials,
     "/reject": admin_issuing.reject,
     "/reset": admin_issuing.reset,
+    "/deliver": webhooks.deliver,
 }
 _ADMIN_PREFIXES = ("/_admin", "/v1/_admin")
 

@@ -58,16 +58,18 @@ def accept(connection: sqlite3.Connection, intake: Intake) -> str:
     return batch_id
 
 
-def proceed(connection: sqlite3.Connection) -> None:
-    """Whatever is due by the clock happens now."""
+def proceed(connection: sqlite3.Connection) -> list[int]:
+    """Whatever is due by the clock happens now; ids of the documents that were issued."""
     now = clock.now(connection)
     if not _due(connection, now, limit=1):
-        return
+        return []
+    issued: list[int] = []
     how = switches.of(connection)
     with connection:
         connection.execute("BEGIN")
         while rows := _due(connection, now):
-            _step(connection, rows, how)
+            issued += _step(connection, rows, how)
+    return issued
 
 
 def _due(connection: sqlite3.Connection, now: float, limit: int = -1) -> list[sqlite3.Row]:
@@ -101,8 +103,8 @@ def _insert(connection: sqlite3.Connection, batch_id: str, intake: Intake, how: 
     connection.executemany(f"INSERT INTO batch_document VALUES ({marks})", rows)
 
 
-def _step(connection: sqlite3.Connection, rows: list[sqlite3.Row], how: Switches) -> None:
-    """Each document takes its next step, those that are issued all at once."""
+def _step(connection: sqlite3.Connection, rows: list[sqlite3.Row], how: Switches) -> list[int]:
+    """Each document takes its next step, those that are issued all at once; their ids."""
     issued = issue.issue(connection, [r for r in rows if _next(r) == orders.SUCCESS], how)
     for row in rows:
         status, rest = _next(row), row["steps"].partition(">")[2]
@@ -129,6 +131,7 @@ def _step(connection: sqlite3.Connection, rows: list[sqlite3.Row], how: Switches
         "UPDATE batch SET updated_at = max(updated_at, ?) WHERE id = ?",
         {(r["due"], r["batch_id"]) for r in rows},
     )
+    return [r["document_id"] for r in rows if (r["batch_id"], r["position"]) in issued]
 
 
 def _next(row: sqlite3.Row) -> str:

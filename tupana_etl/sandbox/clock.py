@@ -81,9 +81,11 @@ def _age_traces(connection: sqlite3.Connection, today: date) -> None:
 
 def _deliver(connection: sqlite3.Connection, days: int) -> None:
     """Each webhook is sent something: its last delivery moves, a rate follows."""
-    for row in connection.execute("SELECT * FROM webhook").fetchall():
+    for row in connection.execute(
+        "SELECT * FROM webhook WHERE last_sent_at IS NOT NULL"
+    ).fetchall():
         sent = datetime.fromisoformat(row["last_sent_at"]) + timedelta(days=days)
-        failed = row["last_status_code"] >= 300
+        failed = (row["last_status_code"] or 500) >= 300
         step = Decimal("0.1") if failed else Decimal("-0.1")
         rate = min(Decimal(100), Decimal(row["success_rate"]) + step)
         connection.execute(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from tupana_etl.sandbox import (
+    announce,
     batches,
     ceding,
     cession_batches,
@@ -123,7 +124,7 @@ def catch_up(ctx: web.Context) -> None:
                 state_events.do(ctx, asked, row["due"])
         except web.Refusal:
             continue  # nobody is there to be told
-    batches.proceed(ctx.connection)
+    announce.announce_issued(ctx, batches.proceed(ctx.connection))
     cession_batches.proceed(ctx.connection)
 
 

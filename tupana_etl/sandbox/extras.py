@@ -53,6 +53,7 @@ def _webhook(rng: Random, number: int, company: Entity, opened: datetime) -> Web
         entity_id=company.id,
         url=f"https://hooks.example/{company.id}/tupana",
         secret=f"whsec_{rng.getrandbits(128):032x}",
+        events='["document.issued", "document.paid"]',
         is_active=True,
         last_status_code=rng.choice((200, 200, 204, 500)),
         last_sent_at=sent,

@@ -7,6 +7,8 @@ import sqlite3
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
+
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.sandbox import books
 from tupana_etl.sandbox.model import EVENT_NAMES
@@ -91,27 +93,31 @@ def credential(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
+_DISPLAY = {"document.issued": "Documento emitido", "document.paid": "Documento pagado"}
+
+
 def webhook(row: sqlite3.Row) -> dict[str, Any]:
     """Shows the secret in clear, as the vendor does."""
+    events = msgspec.json.decode(row["events"])
     delivery = {
         "id": row["id"] * 100,
         "event": "document.issued",
-        "is_success": row["last_status_code"] < 300,
+        "is_success": (row["last_status_code"] or 500) < 300,
         "status_code": row["last_status_code"],
-        "sent_at": zulu(row["last_sent_at"]),
+        "sent_at": row["last_sent_at"] and zulu(row["last_sent_at"]),
         "document_id": 480_001,
     }
     return {
         "id": row["id"],
         "url": row["url"],
-        "events": ["document.issued", "document.paid"],
-        "events_display": ["Documento emitido", "Documento pagado"],
+        "events": events,
+        "events_display": [_DISPLAY.get(e, e) for e in events],
         "secret": row["secret"],
         "is_active": bool(row["is_active"]),
         "last_status_code": row["last_status_code"],
-        "last_sent_at": zulu(row["last_sent_at"]),
+        "last_sent_at": row["last_sent_at"] and zulu(row["last_sent_at"]),
         "success_rate": float(row["success_rate"]),
-        "last_delivery": delivery,
+        "last_delivery": delivery if row["last_sent_at"] else None,
         "created_at": zulu(row["created_at"]),
         "updated_at": zulu(row["updated_at"]),
     }

@@ -254,6 +254,8 @@ class Webhook:
     entity_id: int
     url: str
     secret: str
+    events: str
+    """A JSON list."""
     is_active: bool
     last_status_code: int | None
     last_sent_at: datetime | None

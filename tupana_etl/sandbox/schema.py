@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
 SCHEMA = """
@@ -58,7 +58,7 @@ CREATE TABLE credential (
   id INTEGER PRIMARY KEY, user_rut TEXT, entity_id INTEGER, type_id INTEGER, type_name TEXT,
   status TEXT, created_at TEXT);
 CREATE TABLE webhook (
-  id INTEGER PRIMARY KEY, entity_id INTEGER, url TEXT, secret TEXT, is_active INTEGER,
+  id INTEGER PRIMARY KEY, entity_id INTEGER, url TEXT, secret TEXT, events TEXT, is_active INTEGER,
   last_status_code INTEGER, last_sent_at TEXT, success_rate TEXT, created_at TEXT,
   updated_at TEXT);
 CREATE TABLE sync (

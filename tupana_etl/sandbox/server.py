@@ -58,7 +58,8 @@ def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY)
     """Serves in a daemon thread while the block runs; yields ``http://127.0.0.1:PORT/v1``."""
     build(world, database)
     with _bound(port) as listener, closing(_opened(database, world)) as connection:
-        server = _server(Context(connection, world, key))
+        context = Context(connection, world, key)
+        server = _server(context)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
         )
@@ -69,13 +70,18 @@ def running(database: Path, world: World, *, port: int = 0, key: str = DEMO_KEY)
         finally:
             server.should_exit = True
             thread.join()
+            context.postman.close()
 
 
 def serve(database: Path, world: World, *, port: int, key: str = DEMO_KEY) -> None:
     """Serves in the foreground until Ctrl-C, which is raised again once all is closed."""
     build(world, database)
     with _bound(port) as listener, closing(_opened(database, world)) as connection:
-        _server(Context(connection, world, key)).run(sockets=[listener])
+        context = Context(connection, world, key)
+        try:
+            _server(context).run(sockets=[listener])
+        finally:
+            context.postman.close()
 
 
 def _opened(database: Path, world: World) -> sqlite3.Connection:

@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tupana_etl.sandbox import clock, drafts, register, render, store, switches, web
+from tupana_etl.sandbox import announce, clock, drafts, register, render, store, switches, web
 from tupana_etl.sandbox.keys import Key
 from tupana_etl.sandbox.model import EVENT_NAMES, Document
 
@@ -57,6 +57,9 @@ def do(ctx: web.Context, asked: Registration, now: float) -> dict[str, Any]:
     else:
         _tell_sii(ctx.connection, document, code, now)
         registered = True
+    event = {"PAID": "document.paid", "UNPAID": "document.unpaid"}.get(code)
+    if registered:
+        announce.announce(ctx, event or "document.trace_updated", [document])
     return _answer(document, code, registered)
 
 

@@ -69,6 +69,18 @@ class Switches:
     """Of a batch; 413 above it."""
     max_body_bytes: int = 10_000_000
     """Of a batch's body; a gateway's 413 above it."""
+    webhook_body: Literal["new", "old"] = "new"
+    """Which generation of body events have: the documented one, or the older schema's."""
+    webhook_signature: Literal["hex", "sha256", "hmac-sha256"] = "hex"
+    """How the signature is spelt: bare, or with a prefix."""
+    webhook_header: Literal["X-Pana-Event-Type", "X-Pana-Event"] = "X-Pana-Event-Type"
+    """Which header names the event."""
+    webhook_copies: int = 1
+    """How often each event is delivered."""
+    webhook_seconds: float = 0.0
+    """From an event to its first delivery, by the sandbox's clock."""
+    webhook_order: Literal["given", "reversed"] = "given"
+    """In which order events of one call are delivered."""
     poison: str = ""
     """A batch whose body has this text is refused with a 422 that names no document."""
 

@@ -16,6 +16,7 @@ from tupana_etl.sandbox.keys import Key
 from tupana_etl.sandbox.lists import opaque
 from tupana_etl.sandbox.model import World
 from tupana_etl.sandbox.paging import Memory
+from tupana_etl.sandbox.postman import Postman
 
 FAULTS = "tupana.faults"
 """Where the scope keeps the faults that the route itself commits."""
@@ -40,6 +41,7 @@ class Context:
     world: World
     key: str
     memory: Memory = field(default_factory=Memory)
+    postman: Postman = field(default_factory=Postman)
 
     @property
     def has_books(self) -> bool:
