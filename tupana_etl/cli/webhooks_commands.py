@@ -34,7 +34,7 @@ def _drain(p: argparse.ArgumentParser) -> None:
 
 WEBHOOKS = Command(
     "webhooks",
-    "receive Tu Pana's events: what changed is read within seconds",
+    "receive events: what changed is read within seconds",
     "tupana webhooks serve --port 8430",
     more="An event is only a hint: its document is read from the API, and what the API says "
     "counts. Losing every event only costs time until the next sync.",
