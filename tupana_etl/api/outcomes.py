@@ -70,6 +70,8 @@ class Outcome:
     """None when the answer names no documents."""
     refused: Mapping[int, str] = field(default_factory=dict, repr=False)
     """Positions the server refused by name, each with its reason."""
+    answer: bytes = field(default=b"", repr=False)
+    """The whole body, of what is answered without a batch of documents; never kept."""
     company_only: bool = False
     """A HALT that concerns one company and not the key."""
 
@@ -85,6 +87,7 @@ class Batch(msgspec.Struct):
     """A batch as POST and GET answer it."""
 
     batch_id: str | int | None = None
+    cession_batch_id: str | int | None = None
     id: str | int | None = None
     status: str | None = None
     documents: msgspec.Raw = msgspec.Raw()
@@ -92,8 +95,15 @@ class Batch(msgspec.Struct):
 
     @property
     def name(self) -> str | None:
-        """The batch id as text; both spellings are met."""
-        return next((str(n) for n in (self.batch_id, self.id) if n not in (None, "")), None)
+        """The batch id as text; all its spellings are met."""
+        return next(
+            (
+                str(n)
+                for n in (self.batch_id, self.cession_batch_id, self.id)
+                if n not in (None, "")
+            ),
+            None,
+        )
 
     def items(self, secrets: tuple[str, ...] = ()) -> tuple[Item, ...] | None:
         """What it says of each document, or None when it says it in no known way."""
@@ -137,6 +147,7 @@ def judge(
     evidence: dict[str, Any] = {
         "status": answer.status,
         "request_id": _request_id(answer, secrets),
+        "answer": b"" if expects_batch else answer.body,
         "response_sha256": hashlib.sha256(answer.body).hexdigest(),
         "skew": skew_of(answer.headers, now),
     }

@@ -8,7 +8,9 @@ from tupana_etl.cli.command import Command, wait_option, whole
 
 
 def _plan(p: argparse.ArgumentParser) -> None:
-    p.add_argument("what", nargs="?", choices=("documents", "payments"), default="documents")
+    p.add_argument(
+        "what", nargs="?", choices=("documents", "payments", "cessions"), default="documents"
+    )
     p.add_argument(
         "--from",
         dest="source",
@@ -55,6 +57,9 @@ def _resolve(p: argparse.ArgumentParser) -> None:
         "--acknowledge", action="store_true", help="its bad end was seen; status is content"
     )
     p.add_argument("--by", metavar="NAME", default="", help="who decides; it is kept")
+    p.add_argument(
+        "--also-by", metavar="NAME", default="", help="the second person, to release a cession"
+    )
     p.add_argument("--reason", metavar="TEXT", default="", help="why; it is kept")
 
 

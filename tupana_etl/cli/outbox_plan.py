@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,13 @@ from tupana_etl import settings
 from tupana_etl.cli import output, tables
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import payment_contract, payment_plan, sources
+from tupana_etl.outbox import (
+    cession_contract,
+    cession_plan,
+    payment_contract,
+    payment_plan,
+    sources,
+)
 from tupana_etl.outbox import plan as plans
 from tupana_etl.outbox.ledger import open_ledger
 from tupana_etl.outbox.plan import CONFLICT, Caps, Plan, PlanRow
@@ -27,7 +34,7 @@ BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
     caps = Caps(args.max_documents, args.max_clp)
-    make = _payments if args.what == "payments" else _documents
+    make = {"documents": _documents, "payments": _payments, "cessions": _cessions}[args.what]
     made = make(configured, args.source, caps)
     if args.show is not None:
         _show(made, args.show, as_json=args.json)
@@ -49,6 +56,13 @@ def _payments(configured: Settings, given: str | None, caps: Caps) -> Plan:
     source = sources.read(given, configured.analytics, folder, payment_contract.COLUMNS)
     with open_ledger(configured.home) as ledger:
         return payment_plan.make(ledger, source, configured.analytics, caps)
+
+
+def _cessions(configured: Settings, given: str | None, _: Caps) -> Plan:
+    folder = sources.default_folder() / cession_plan.FOLDER
+    source = sources.read(given, configured.analytics, folder, cession_contract.COLUMNS)
+    with open_ledger(configured.home) as ledger:
+        return cession_plan.make(ledger, source, configured.analytics)
 
 
 def _as_json(made: Plan) -> dict[str, Any]:
@@ -126,6 +140,8 @@ def _tell(made: Plan, limit: int) -> None:
         _tell_rows(sent[:limit])
         if len(sent) > limit:
             output.write(f"… {output.number(len(sent) - limit)} more (--all)")
+    for remark, count in Counter(row.draft.remark for row in sent if row.draft.remark).items():
+        output.write(output.paragraph(f"{output.number(count)} of them: {remark}"))
     _tell_others(made, limit)
     output.write()
     _tell_next(made, sent)

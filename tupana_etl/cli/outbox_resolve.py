@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
             by=args.by.strip(),
             reason=args.reason.strip(),
             document=args.adopt,
+            also_by=args.also_by,
         )
     )
     if args.json:

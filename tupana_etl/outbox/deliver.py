@@ -11,7 +11,7 @@ from tupana_etl.outbox import bind, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.settle import Settled, settle, unknown_after_crash
-from tupana_etl.outbox.states import ISSUE, PAYMENT, IllegalMove, State
+from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, IllegalMove, State
 
 PATH = "/documents/batch"
 
@@ -90,6 +90,8 @@ def _address(run: Run, envelope: Envelope) -> dict[str, Any]:
     if envelope.op == PAYMENT:
         (row,) = envelopes.members(run.ledger, envelope.id)
         return {"path": f"/documents/{row.document_id}/states", "expects_batch": False}
+    if envelope.op == CESSION:
+        return {"path": "/cessions/batch", "expects_batch": False}
     return {
         "path": PATH,
         "idempotency_key": envelope.idem_key,

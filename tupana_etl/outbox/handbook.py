@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from tupana_etl.outbox import cells, drafts
+from tupana_etl.outbox.cession_contract import COLUMNS as CESSION_COLUMNS
 from tupana_etl.outbox.contract import (
     COLUMNS,
     EXPORT_FIELDS,
@@ -67,6 +68,7 @@ def handbook() -> str:
     parts += ["## Values", *_values()]
     parts += ["## Amounts", AMOUNTS]
     parts += ["## Payments", *_payments()]
+    parts += ["## Cessions", *_cessions()]
     parts += ["## Why a row is blocked", _table(("code", "means"), REASONS.items())]
     parts += ["## States", *_states()]
     return "\n\n".join(parts) + "\n"
@@ -104,6 +106,24 @@ PAYMENTS_AFTER = """- The document is read first: what reads as wanted
 - {acts} are acceptances and claims at SII, legal acts of the receiver: such rows are
   always blocked.
 - `paid_on` and `source` stay in the ledger: `tupana outbox plan payments --show ROW_KEY`."""
+
+
+CESSIONS = """`tupana outbox plan cessions` plans which invoices are ceded, from every query in
+`sql/outbox/cessions/` or from `--from`. An invoice may be ceded when `marts.factoring_candidates`
+says that it is eligible, and whole: not ceded (elsewhere neither), not paid, not claimed. A source
+is for one assignee. The shipped query takes the invoices of `reference/approved_cessions.csv`."""
+
+CESSIONS_AFTER = """- **Always approved by a named person**, in a sandbox too; the plan hash covers
+  assignee and amount.
+- The company's list of cessions and the invoice are read just before: ceded so already is adopted,
+  ceded to somebody else, ceded outside Tu Pana or paid is BLOCKED.
+- At most 20 invoices a call. Each has its own end: a failed one is REJECTED, and ceded only as a
+  row that changed or has another key, approved anew.
+- A lost answer is looked for in the list of cessions; what is not there is QUARANTINED. It is never
+  sent again by itself: releasing it takes two people
+  (`tupana outbox resolve ROW_KEY --release --by NAME --also-by NAME --reason TEXT`) and three
+  look-ups over a day that found nothing.
+- VERIFIED means: in the list, taken by SII, to that assignee, for that amount."""
 
 
 VALUES = """- Numbers: at most {digits} digits and {decimals} decimals. A binary float is taken
@@ -159,13 +179,21 @@ def _column(column: Column) -> tuple[str, ...]:
     return f"`{column.name}`", kind, needed, column.doc
 
 
+def _cessions() -> Iterator[str]:
+    yield CESSIONS
+    yield _plain(CESSION_COLUMNS.values())
+    yield CESSIONS_AFTER
+
+
+def _plain(columns: Iterable[Column]) -> str:
+    """Columns that no type of document asks for."""
+    rows = [(*_column(c)[:2], "always" if c.always else "", c.doc) for c in columns]
+    return _table(("column", "value", "needed", "meaning"), rows)
+
+
 def _payments() -> Iterator[str]:
     yield PAYMENTS
-    rows = [
-        (*_column(column)[:2], "always" if column.always else "", column.doc)
-        for column in PAYMENT_COLUMNS.values()
-    ]
-    yield _table(("column", "value", "needed", "meaning"), rows)
+    yield _plain(PAYMENT_COLUMNS.values())
     yield PAYMENTS_AFTER.format(acts=_codes(LEGAL_ACTS))
 
 

@@ -21,7 +21,7 @@ MONEY = "DECIMAL(18,4)"
 ROWS: Columns = {
     "row_key": ("VARCHAR", "Identity of the row in your business."),
     "generation": ("INTEGER", "1, or more after a rejection or a release."),
-    "op": ("VARCHAR", "issue, or payment."),
+    "op": ("VARCHAR", "issue, payment or cession."),
     "state": ("VARCHAR", "Where it stands: docs/outbox.md lists the states."),
     "reason_code": ("VARCHAR", "Why, as a code; empty when nothing is wrong."),
     "reason": ("VARCHAR", "Why, as a sentence."),

@@ -7,14 +7,14 @@ whoever comes second sees it made.
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import facts, payment_resolve, rows
+from tupana_etl.outbox import facts, read_resolve, rows
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.ledger import Ledger, open_ledger
 from tupana_etl.outbox.look import look_up, read_document
 from tupana_etl.outbox.reconcile import is_surely_absent, note_misses
 from tupana_etl.outbox.run import Pace, Run, is_incident
 from tupana_etl.outbox.send import Ways, at_work
-from tupana_etl.outbox.states import BY_A_PERSON, ISSUE, PAYMENT, State
+from tupana_etl.outbox.states import BY_A_PERSON, ISSUE, State
 from tupana_etl.settings import Settings
 
 DECISIONS = ("adopt", "release", "abandon", "acknowledge")
@@ -28,11 +28,13 @@ async def decide(
     by: str,
     reason: str,
     document: str | None = None,
+    also_by: str = "",
     ways: Ways | None = None,
 ) -> rows.Intent:
     """Carries out one of ``DECISIONS`` about a row; the row's newest generation after it.
 
-    ``adopt`` needs the id of the ``document``. Raises ConfigError, with nothing changed,
+    ``adopt`` needs the id of the ``document``, releasing a cession a second
+    person (``also_by``). Raises ConfigError, with nothing changed,
     when nobody is named, no reason is given, or the row does not allow it.
     """
     if not by.strip() or not reason.strip():
@@ -45,10 +47,10 @@ async def decide(
         else:
             row = _quarantined(ledger, row_key)  # told before anybody is asked
             async with at_work(settings, ledger, ways) as run:
-                if row.op == PAYMENT and decision == "release":
-                    await payment_resolve.release(run, row, by=by, reason=reason)
-                elif row.op == PAYMENT:
-                    await payment_resolve.adopt(run, row, document or "", by=by, reason=reason)
+                if row.op != ISSUE and decision == "release":
+                    await read_resolve.release(run, row, by=by, also_by=also_by, reason=reason)
+                elif row.op != ISSUE:
+                    await read_resolve.adopt(run, row, document or "", by=by, reason=reason)
                 elif decision == "release":
                     await release(run, row_key, by=by, reason=reason)
                 else:

@@ -21,7 +21,7 @@ from tupana_etl.api.retry import Budget
 from tupana_etl.api.writes import Transport, Writer
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, OriginError
-from tupana_etl.outbox import envelopes, failpoints, payments, proof, rows, window
+from tupana_etl.outbox import cessions, envelopes, failpoints, payments, proof, rows, window
 from tupana_etl.outbox.approve import admit_in_sandbox
 from tupana_etl.outbox.bind import bind, bind_ready
 from tupana_etl.outbox.deliver import deliver
@@ -222,6 +222,7 @@ async def _rounds(run: Run, settings: Settings) -> None:
             await poll(run)
             await verify(run, settings)
             await payments.follow(run)
+            await cessions.follow(run)
             check_environment(run.ledger, run.proof)
             after = rows.counts(run.ledger)
             run.tell(after)

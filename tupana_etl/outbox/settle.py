@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tupana_etl.api.outcomes import Item, Kind, Outcome
-from tupana_etl.outbox import envelopes, failpoints, rows
+from tupana_etl.outbox import cession_answers, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Attempt, Envelope
 from tupana_etl.outbox.ledger import Ledger
-from tupana_etl.outbox.states import State
+from tupana_etl.outbox.states import CESSION, State
 from tupana_etl.outbox.window import MAX_SKEW
 
 ACTOR = "sender"
@@ -141,15 +141,19 @@ class _Case:
                 evidence=self._evidence(),
             )
             return Settled()
+        ceding = self.envelope.op == CESSION
+        refused = cession_answers.refused(self.outcome.answer, self._live()) if ceding else {}
+        self._reject(refused)
         for intent in self._live():
-            rows.move(
-                self.ledger,
-                intent.id,
-                State.ACCEPTED,
-                actor=ACTOR,
-                reason="taken in",
-                evidence=self._evidence(),
-            )
+            if intent.id not in refused:
+                rows.move(
+                    self.ledger,
+                    intent.id,
+                    State.ACCEPTED,
+                    actor=ACTOR,
+                    reason="taken in",
+                    evidence=self._evidence(),
+                )
         return Settled()
 
     def _refused(self) -> Settled:
@@ -170,18 +174,12 @@ class _Case:
             for i, text in self.outcome.refused.items()
             if i < len(members) and self.outcome.status != 413
         }
+        if self.envelope.op == CESSION:
+            told = cession_answers.refused(self.outcome.answer, members)
+            named = {i: told[m.id] for i, m in enumerate(members) if m.id in told}
         if not named and len(members) == 1:
             named = {0: self.outcome.reason}
-        for index, text in named.items():
-            rows.move(
-                self.ledger,
-                members[index].id,
-                State.REJECTED,
-                actor=ACTOR,
-                reason=text,
-                evidence=self._evidence(),
-                reason_code="refused",
-            )
+        self._reject({members[index].id: text for index, text in named.items()})
         envelopes.retire(
             self.ledger,
             self.envelope.id,
@@ -189,12 +187,25 @@ class _Case:
             reason="refused whole, nothing was made of it: bound anew",
         )
         rest = [m.id for i, m in enumerate(members) if i not in named]
-        if not rest:
+        if not rest or self.envelope.op == CESSION:  # read again before they are sent again
             return Settled()
         if named:
             return Settled((tuple(rest),))
         half = (len(rest) + 1) // 2
         return Settled((tuple(rest[:half]), tuple(rest[half:])))
+
+    def _reject(self, refused: Mapping[int, str]) -> None:
+        """Rows, by id, that were provably not executed, each with the reason."""
+        for row_id, text in refused.items():
+            rows.move(
+                self.ledger,
+                row_id,
+                State.REJECTED,
+                actor=ACTOR,
+                reason=text,
+                evidence=self._evidence(),
+                reason_code="refused",
+            )
 
     def _move(self, to: State, reason: str) -> None:
         """Rows in flight; those of a doubtful envelope stay UNKNOWN whatever a replay says."""

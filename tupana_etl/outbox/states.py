@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-ISSUE, PAYMENT = "issue", "payment"
-OPS = (ISSUE, PAYMENT)
-"""What a row asks for: a document, or a payment booked on one."""
+ISSUE, PAYMENT, CESSION = "issue", "payment", "cession"
+OPS = (ISSUE, PAYMENT, CESSION)
+"""What a row asks for: a document, a payment booked on one, or an invoice ceded."""
 
 
 class State(StrEnum):

@@ -87,6 +87,20 @@ USER_TABLES = {
             "description": ("VARCHAR", "The bank's text; a folio in it decides between several."),
         },
     ),
+    "approved_cessions": UserTable(
+        "Invoices you agreed to cede, for sql/outbox/cessions/approved_cessions.sql.",
+        {
+            "operation_id": ("VARCHAR", "The factoring company's number of the operation."),
+            "issuer_rut": ("VARCHAR", "The company that cedes."),
+            "dte_type_code": ("VARCHAR", "SII document type: 33 or 34."),
+            "folio": ("VARCHAR", "Folio."),
+            "amount": ("DECIMAL(18,0)", "Pesos: the invoice's total."),
+            "assignee_rut": ("VARCHAR", "Who buys the credit."),
+            "assignee_name": ("VARCHAR", "Its name."),
+            "assignee_address": ("VARCHAR", "Its address."),
+            "assignee_email": ("VARCHAR", "Its e-mail address."),
+        },
+    ),
     "related_ruts": UserTable(
         "Debtors related to a company, beside the user's own companies.",
         {
@@ -136,10 +150,13 @@ def _create(con: duckdb.DuckDBPyConnection, name: str, table: UserTable) -> None
 
 
 def _canonical(con: duckdb.DuckDBPyConnection, name: str, table: UserTable) -> None:
-    """People write RUTs with dots and blanks around cells; the models join on neither."""
+    """People write RUTs with dots and blanks around cells; the models join on neither. Names,
+    texts and addresses stay as they were written."""
     for column, (kind, _) in table.columns.items():
-        if kind == "VARCHAR" and column not in ("note", "source"):
-            clean = f"upper(replace(trim({column}), '.', ''))"
+        if kind == "VARCHAR":
+            is_key = column.endswith(("_rut", "_code")) or column == "folio"
+            clean = f"trim({column})"
+            clean = f"upper(replace({clean}, '.', ''))" if is_key else clean
             con.execute(f"UPDATE ref.{name} SET {column} = {clean} WHERE {column} <> {clean}")
 
 

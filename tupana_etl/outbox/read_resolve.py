@@ -1,26 +1,25 @@
-"""What a named person decides about a payment whose answer was lost."""
+"""What named people decide about a payment or a cession whose answer was lost."""
 
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import rows
-from tupana_etl.outbox.payments import Seen, reads_as_wanted, see
+from tupana_etl.outbox import cessions, payments, reading, rows
 from tupana_etl.outbox.reconcile import is_surely_absent
 from tupana_etl.outbox.run import Run
-from tupana_etl.outbox.states import State
+from tupana_etl.outbox.states import CESSION, State
 
 
 async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason: str) -> None:
-    """The payment is there: the document is read, says so, and the row is VERIFIED.
+    """It is there: it is read, and the row is VERIFIED.
 
-    Raises ConfigError, and nothing is changed, when it does not say so.
+    Raises ConfigError, and nothing is changed, when it is not there as the row asked.
     """
     if document_id != row.document_id:
         raise ConfigError(
             f"Row {row.row_key} is about document {row.document_id}, not {document_id}. Nothing "
             "was changed."
         )
-    if not reads_as_wanted(row, await _seen(run, row)):
+    if await _absent(run, row):
         raise ConfigError(
             f"Document {document_id} does not read as row {row.row_key} wants it, so there is "
             "nothing to adopt. Nothing was changed."
@@ -48,44 +47,63 @@ async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason
         )
 
 
-async def release(run: Run, row: rows.Intent, *, by: str, reason: str) -> int:
-    """The payment was surely never booked: its next generation is READY. Returns its id.
+async def release(run: Run, row: rows.Intent, *, by: str, also_by: str, reason: str) -> int:
+    """It surely never happened: the row's next generation is READY. Returns its id.
 
-    Raises ConfigError, and nothing is changed, while that is not sure: the document reads
-    as wanted, or was not read often and long enough.
+    A cession takes two people. Raises ConfigError, and nothing is changed, while it is not
+    sure: it reads as wanted or otherwise than before, or was not looked for often and long
+    enough.
     """
-    if reads_as_wanted(row, await _seen(run, row)):
+    names = f"{by} and {also_by.strip()}" if also_by.strip() else by
+    if row.op == CESSION and also_by.strip().casefold() in ("", by.strip().casefold()):
+        raise ConfigError(
+            "Ceding once more takes two people: give --also-by with another name than --by. "
+            "Nothing was changed."
+        )
+    if not await _absent(run, row):
         raise ConfigError(
             f"Document {row.document_id} reads as row {row.row_key} wants it. Adopt it instead."
         )
     doubt = is_surely_absent(run.ledger, run.pace, row)
     if doubt:
-        raise ConfigError(f"Row {row.row_key} may still be booked: {doubt}")
+        raise ConfigError(f"Row {row.row_key} may still happen: {doubt}")
     with run.ledger.transaction():
         _check_quarantined(run, row)
         rows.move(
             run.ledger,
             row.id,
             State.RELEASED,
-            actor=by,
+            actor=names,
             reason=reason,
             evidence={"document": row.document_id},
             by_person=True,
         )
         approval = run.ledger.con.execute(
             "INSERT INTO approvals (kind, plan_hash, by, at, note) VALUES ('release', ?, ?, ?, ?)",
-            [row.payload_sha256, by, run.ledger.now(), reason],
+            [row.payload_sha256, names, run.ledger.now(), reason],
         )
         return rows.next_generation(
-            run.ledger, row, approval_id=int(approval.lastrowid or 0), actor=by, reason=reason
+            run.ledger, row, approval_id=int(approval.lastrowid or 0), actor=names, reason=reason
         )
 
 
-async def _seen(run: Run, row: rows.Intent) -> Seen:
-    seen = await see(run, row)
+async def _absent(run: Run, row: rows.Intent) -> bool:
+    """Whether what the row wanted is not there now. Raises ConfigError when nobody can tell."""
+    if row.op == CESSION:
+        known = await cessions.register(run, row.entity)
+        if known is None:
+            raise ConfigError(f"{run.notices[-1]} Nothing was changed.")
+        listed = known.of(row)
+        if listed is not None and not cessions.is_wanted(row, listed):
+            raise ConfigError(
+                f"Row {row.row_key}: {cessions.differs(listed)}. Abandon the row; nothing was "
+                "changed."
+            )
+        return listed is None
+    seen = await reading.see(run, row)
     if seen is None:
         raise ConfigError(f"{run.notices[-1]} Nothing was changed.")
-    return seen
+    return not payments.reads_as_wanted(row, seen)
 
 
 def _check_quarantined(run: Run, row: rows.Intent) -> None:

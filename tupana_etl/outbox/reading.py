@@ -1,0 +1,229 @@
+"""What payments and cessions have in common: no call has a key that makes it safe to repeat,
+so what is there is read, before a call and after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tupana_etl.domain import canonical_rut
+from tupana_etl.errors import ApiError, Fatal, NotFound
+from tupana_etl.outbox import envelopes, facts, failpoints, rows
+from tupana_etl.outbox.facts import Facts
+from tupana_etl.outbox.run import Run
+from tupana_etl.outbox.settle import quarantine
+from tupana_etl.outbox.states import CESSION, ISSUE, OPS, State
+
+UNSURE = frozenset(
+    {State.BOUND, State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED} | {State.STUCK, State.QUARANTINED}
+)
+"""States of a row that keep every other row about its document from being sent."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A document as it was just read."""
+
+    facts: Facts
+    is_paid: bool
+    at: datetime
+    """Our clock, before it was asked for."""
+
+
+class _Mark(msgspec.Struct):
+    is_paid: bool | None = None
+
+
+async def see(run: Run, intent: rows.Intent) -> Seen | None:
+    """The document of a row; None, and the run says why, when it cannot be read now."""
+    at = run.ledger.clock()
+    failpoints.hit("lookup.before")
+    try:
+        reply = await run.client.get(
+            f"/documents/{intent.document_id}", document=str(intent.document_id)
+        )
+    except NotFound:
+        run.notice(f"Row {intent.row_key}: document {intent.document_id} is not there any more.")
+        return None
+    except Fatal:
+        raise
+    except ApiError as error:
+        run.notice(f"Row {intent.row_key}: its document could not be read: {error}")
+        return None
+    found = facts.of_body(reply.body)
+    try:
+        mark = msgspec.json.decode(reply.body, type=_Mark)
+    except (msgspec.MsgspecError, ValueError):
+        mark = _Mark()
+    if found is None or mark.is_paid is None:
+        run.notice(
+            f"Row {intent.row_key}: document {intent.document_id} does not say whether it is "
+            "paid, so nothing is sent and nothing is believed."
+        )
+        return None
+    return Seen(found, mark.is_paid, at)
+
+
+def may_send(run: Run, intent: rows.Intent) -> bool:
+    """Whether a READY row's turn has come; says why when something is in its way."""
+    if not run.may_send(intent.entity):
+        return False
+    if canonical_rut(intent.entity) not in run.companies:
+        run.hold(intent.entity, "the key does not see this company, so nothing is sent for it.")
+        return False
+    waits = in_the_way(run, intent)
+    if waits:
+        run.notice(f"Row {intent.row_key} is not sent yet: {waits}.")
+    return not waits
+
+
+def in_the_way(run: Run, intent: rows.Intent) -> str:
+    """Why a row about a document has to wait for another one; '' when it has not."""
+    document_id = str(intent.document_id)
+    for other in rows.of_document(run.ledger, document_id, ISSUE):
+        if other.state is not State.VERIFIED and not other.acknowledged_by:
+            return f"its document, row {other.row_key}, is {other.state} and not VERIFIED"
+    for op in set(OPS) - {ISSUE}:
+        for other in rows.of_document(run.ledger, document_id, op):
+            if other.id != intent.id and other.state in UNSURE:
+                return f"row {other.row_key} about the same document is {other.state}"
+    return ""
+
+
+def not_it(intent: rows.Intent, found: Facts) -> str:
+    """How the document read now differs from the one that was approved; '' when it does not."""
+    pairs = {
+        "type": (intent.dte_type, found.dte_type),
+        "folio": (intent.folio, found.folio),
+        "issuer": (canonical_rut(intent.entity), found.issuer),
+    }
+    wrong = [name for name, (asked, got) in pairs.items() if got is not None and asked != got]
+    return ", ".join(wrong) or ("" if found.issued else "it is not issued")
+
+
+def block(run: Run, intent: rows.Intent, code: str, reason: str) -> None:
+    """A READY row that must not be sent as things are; nothing happens if it is no longer."""
+    with run.ledger.transaction():
+        if is_ready(run, intent):
+            rows.move(
+                run.ledger,
+                intent.id,
+                State.BLOCKED,
+                actor=intent.op,
+                reason=reason,
+                reason_code=code,
+            )
+            run.notice(f"Row {intent.row_key} is not sent: {reason}.")
+
+
+def is_ready(run: Run, intent: rows.Intent) -> bool:
+    """Whether a row is READY still: a plan may have changed it meanwhile."""
+    current = rows.get(run.ledger, intent.id)
+    return current.state is State.READY and current.payload_sha256 == intent.payload_sha256
+
+
+def adopt(
+    run: Run,
+    intent: rows.Intent,
+    reason: str,
+    *,
+    flags: str = "",
+    evidence: Mapping[str, Any] | None = None,
+    amount: Decimal | None = None,
+) -> None:
+    """What a row wanted was read: VERIFIED. ``amount`` is what a cession is of."""
+    told = {"document": intent.document_id, **(evidence or {})}
+    with run.ledger.transaction():
+        if rows.get(run.ledger, intent.id).state is not intent.state:
+            return  # a plan or a person was faster
+        if intent.state is not State.ISSUED:
+            rows.move(
+                run.ledger,
+                intent.id,
+                State.ISSUED,
+                actor=intent.op,
+                reason=reason,
+                evidence=told,
+                flags=flags,
+            )
+        rows.move(
+            run.ledger,
+            intent.id,
+            State.VERIFIED,
+            actor=intent.op,
+            reason=reason,
+            evidence=told,
+            issued_total=amount,
+        )
+
+
+def to_a_person(run: Run, intent: rows.Intent, code: str, reason: str) -> None:
+    """QUARANTINED, in a transaction of its own."""
+    with run.ledger.transaction():
+        quarantine(
+            run.ledger,
+            [intent],
+            code,
+            reason,
+            actor=intent.op,
+            evidence={"document": intent.document_id},
+        )
+
+
+def note_miss(run: Run, intent: rows.Intent) -> None:
+    """Records that a completed look did not find what a row wanted."""
+    with run.ledger.transaction():
+        run.ledger.con.execute(
+            "INSERT INTO lookups (intent_id, at, control_ok, hits, note) VALUES (?, ?, 1, 0, ?)",
+            [intent.id, run.ledger.now(), "cessions" if intent.op == CESSION else "document"],
+        )
+
+
+def tell_found(run: Run, intent: rows.Intent, reason: str) -> None:
+    """A quarantined row is there by now: a person is told."""
+    if intent.reason != reason:
+        with run.ledger.transaction():
+            rows.note(run.ledger, intent.id, actor=intent.op, reason=reason, restate=True)
+    run.notice(f"Row {intent.row_key}: {reason}.")
+
+
+def stuck_when_overdue(run: Run, intent: rows.Intent, reason: str) -> None:
+    """An ACCEPTED row that does not show in time."""
+    late = run.ledger.clock() - last_attempt(run, intent) >= run.pace.overdue
+    if intent.state is State.ACCEPTED and late:
+        with run.ledger.transaction():
+            rows.move(run.ledger, intent.id, State.STUCK, actor=intent.op, reason=reason)
+
+
+def is_settled(run: Run, intent: rows.Intent, at: datetime) -> bool:
+    """Whether a look that began at ``at`` is late enough after the attempt to be believed."""
+    return at >= last_attempt(run, intent) + timedelta(seconds=run.pace.settle)
+
+
+def last_attempt(run: Run, intent: rows.Intent) -> datetime:
+    """When the last attempt of a row ended."""
+    tried = envelopes.attempts(run.ledger, intent.envelope_id or 0)
+    return max(a.closed_at or a.opened_at for a in tried)
+
+
+def thaw(run: Run, op: str) -> None:
+    """What was bound and provably not processed is read again before it is sent again."""
+    for envelope in envelopes.holding(run.ledger, State.BOUND, op=op):
+        with run.ledger.transaction():
+            envelopes.retire(
+                run.ledger, envelope.id, actor=op, reason="not processed: read again first"
+            )
+
+
+def bytes_are_approved(run: Run, intent: rows.Intent) -> bool:
+    """Whether a row's content is what was approved; holds the company when it is not."""
+    if hashlib.sha256(intent.payload or b"").hexdigest() == intent.payload_sha256:
+        return True
+    run.hold(intent.entity, f"row {intent.row_key} is not what was approved. Plan it again.")
+    return False
