@@ -22,6 +22,8 @@ from tupana_etl import pipeline
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import AuthError, LockHeld, NetworkError
 from tupana_etl.home import lock
+from tupana_etl.inbox.store import open_inbox
+from tupana_etl.sandbox.postman import Delivery
 
 from .helpers import Site, site
 from .receiving import OLDER, SECRET, Receiver, event, receiving
@@ -204,6 +206,20 @@ def test_the_schedule_of_redelivery_is_the_documented_one(here: Site, tmp_path: 
         here.admin("clock", seconds=30)
     until(lambda: mine()["state"] == "failed")
     assert mine()["statuses"] == [0] * 6
+
+
+def test_the_vendors_own_package_agrees_on_signatures(here: Site, receiver: Receiver) -> None:
+    sdk = pytest.importorskip("tupana.webhooks", reason="`make setup` installs the package")
+    delivery = Delivery(0, 1, receiver.url, SECRET, "document.paid", event("sdk-1"), due=0.0)
+    for spelling in ("hex", "sha256"):
+        headers = replace(delivery, spelling=spelling).headers(now=0.0)
+        assert sdk.construct_webhook_event(delivery.body, headers, SECRET)["data"]["id"] == "sdk-1"
+    signed = sdk.compute_webhook_signature(delivery.body, OLDER)
+    assert receiver.post(delivery.body, signed) == 200
+    assert receiver.post(delivery.body + b" ", signed) == 401
+    assert receiver.rows()[-1] == ("document.paid", "sdk-1", "pending", 0)
+    with open_inbox(here.settings.home) as inbox:
+        inbox.settle(inbox.waiting(), "handled", utcnow())
 
 
 class Tupana:

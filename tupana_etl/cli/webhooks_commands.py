@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tupana_etl.cli.command import Command, whole
+from tupana_etl.cli.command import Command, wait_option, whole
 
 
 def _serve(p: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _create(p: argparse.ArgumentParser) -> None:
 
 
 def _drain(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--wait", type=float, default=60.0, metavar="S", help="for another run (60)")
+    wait_option(p, 60.0, "another run of this home")
 
 
 WEBHOOKS = Command(
