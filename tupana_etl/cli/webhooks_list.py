@@ -86,4 +86,6 @@ def _tell(hook: dict[str, Any]) -> None:
     events = ", ".join(map(str, hook["events"] or ()))
     output.write(output.paragraph(f"{hook['id']}  {state}  {hook['url']}"))
     output.write(output.paragraph(events, indent="    "))
-    output.write(f"    last answer {hook['last_status_code']}, {hook['success_rate']} % delivered")
+    last = hook["last_status_code"]
+    told = f"last answer {last}" if last else "no answer yet"
+    output.write(f"    {told}, {hook['success_rate']} % delivered")
