@@ -32,6 +32,8 @@ LISTED = {stream for stream in STREAMS.values() if not stream.is_child}
 THREADS = 3
 """Threads beside the one that reads the network."""
 
+IN_FULL = ", in full"
+
 RESUMABLE = timedelta(hours=24)
 """An interrupted run older than this is begun anew: what it read has aged."""
 
@@ -62,7 +64,7 @@ class Order:
         names = sorted(s.name for s in self.streams)
         what = "everything" if set(self.streams) == LISTED else ", ".join(names)
         whom = f" of {', '.join(sorted(self.companies))}" if self.companies else ""
-        return f"{what}{whom}{', in full' if self.full else ''}"
+        return f"{what}{whom}{IN_FULL if self.full else ''}"
 
 
 @dataclass
@@ -239,8 +241,9 @@ def _goes_on(last: Entry, order: Order, start: date, recent: list[Entry]) -> boo
     """Whether the last run was interrupted a little while ago and asked for the same."""
     ended = {e.body["run"] for e in recent if e.kind == "end"}
     interrupted = last in recent and last.body["run"] not in ended and _fresh(last)
-    same = last.body.get("asked") == order.asked and last.body["start"] == start.isoformat()
-    return interrupted and same
+    # What was read in full is as good for a run that asks for what is due.
+    asked = str(last.body.get("asked", "")).removesuffix(IN_FULL)
+    return interrupted and asked == order.asked and last.body["start"] == start.isoformat()
 
 
 def _runs(entries: Iterable[Entry]) -> list[Entry]:
