@@ -193,6 +193,7 @@ def test_paid_meanwhile_is_not_sent(till: Till, invoices: list[Document]) -> Non
     finally:
         till.desk.lever("/unpay", document_id=int(invoices[0][3]))
     assert (result.counts, result.requests) == ({State.BLOCKED: 1}, 0)
+    assert not result.complete
     assert till.ceded() == {}
 
 

@@ -79,9 +79,10 @@ class SendResult:
 
     @property
     def complete(self) -> bool:
-        """Every row of this run is verified, or somebody has decided about it."""
+        """Every row of this run is verified, or somebody has decided about it. One that was
+        approved and found not to be fit just before it was sent is not complete."""
         return not any(
-            (row.state in UNFINISHED and not row.acknowledged_by) or _untold(row)
+            (row.state in {*UNFINISHED, State.BLOCKED} and not row.acknowledged_by) or _untold(row)
             for row in self.rows
         )
 
