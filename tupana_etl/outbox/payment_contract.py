@@ -42,7 +42,7 @@ COLUMNS: dict[str, Column] = {
         Column(
             "paid_on",
             "date",
-            "When the money came. Kept in the ledger and in `outbox.rows`: the API has no place "
+            "When the money came. Kept in the ledger: the API has no place "
             "for it. Needed for `PAID`.",
         ),
         Column("source", "text", "Where you know it from; kept in the ledger.", limit=200),
