@@ -86,3 +86,24 @@ def test_a_sealed_part_that_is_gone_is_named(
         with pytest.raises(LakeCorrupt, match="not in"):
             rebuild_marts(here.settings, from_lake=True)
         assert second.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "short", "no gzip"])
+def test_a_sealed_part_that_is_not_whole_is_named(tmp_path: Path, damage: str) -> None:
+    lake = tmp_path / "home" / "lake"
+    whole = Manifest(lake)
+    whole.open_for_append()
+    for number in range(10):
+        whole.append("end", {"run": str(number)})
+    lines = (lake / "manifest.jsonl").read_bytes()
+    part = lake / "manifest-000000001-000000010.jsonl.gz"
+    packed = gzip.compress(lines)
+    short = gzip.compress(b"".join(lines.splitlines(keepends=True)[:-1]))
+    part.write_bytes({"cut": packed[:-12], "short": short, "no gzip": lines}[damage])
+    (lake / "manifest.jsonl").write_bytes(lines)
+    with pytest.raises(LakeCorrupt, match=part.name):
+        list(Manifest(lake).entries())
+    with pytest.raises(LakeCorrupt, match=part.name):
+        list(Manifest(lake).entries(after=5))
+    part.write_bytes(packed)
+    assert [entry.seq for entry in Manifest(lake).entries()] == list(range(1, 21))

@@ -16,6 +16,7 @@ import gzip
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,7 @@ class Manifest:
                 )
             first = sealed.last + 1
             if sealed.last > after:
-                with sealed.open() as file:
-                    yield from self._parsed(file, sealed.path, sealed.first, after)
+                yield from self._whole(sealed, after)
         if self.path.exists():
             with self.path.open("rb") as file:
                 yield from self._parsed(file, self.path, first, after)
@@ -86,6 +86,19 @@ class Manifest:
     def recent(self) -> Iterator[Entry]:
         """Entries since the last seal: all that an unfinished run can have written."""
         return self.entries(self._base())
+
+    def _whole(self, sealed: _Sealed, after: int) -> Iterator[Entry]:
+        """Its entries, all that its name promises: what is short of some is damaged."""
+        came = max(sealed.first - 1, after)
+        try:
+            with sealed.open() as file:
+                for entry in self._parsed(file, sealed.path, sealed.first, after):
+                    came = entry.seq
+                    yield entry
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _damaged(sealed.path, came + 1, error) from None
+        if came != sealed.last:
+            raise _damaged(sealed.path, came + 1, f"it should go on to {sealed.last}")
 
     def _parsed(self, file: IO[bytes], path: Path, first: int, after: int) -> Iterator[Entry]:
         for seq, line in enumerate(file, start=first):
@@ -99,10 +112,7 @@ class Manifest:
             body = msgspec.json.decode(line, type=dict[str, Any])
             return Entry(seq, body.pop("kind"), body)
         except (msgspec.DecodeError, KeyError) as error:
-            raise LakeCorrupt(
-                f"{path}: entry {seq} is damaged ({error}). Restore the file from a copy; "
-                "nothing was changed."
-            ) from None
+            raise _damaged(path, seq, error) from None
 
     def lines(self) -> int:
         """Committed entries."""
@@ -188,3 +198,10 @@ class Manifest:
             temporary.replace(final)
             sync_folder(self.lake)
             sealed.path.unlink()
+
+
+def _damaged(path: Path, seq: int, why: object) -> LakeCorrupt:
+    return LakeCorrupt(
+        f"{path}: entry {seq} is damaged ({why}). Restore the file from a copy; what was "
+        "applied before stays as it is."
+    )
