@@ -102,18 +102,20 @@ def postgres() -> Iterator[dict[str, str]]:
 
 
 def test_the_settings_for_a_server_keep_runs_in_postgres(
-    postgres: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    postgres: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A folder of its own: Dagster leaves the logs of its runs beside the settings.
+    home = shutil.copytree(INSTANCES / "postgres", tmp_path / "postgres")
     for name, value in {**postgres, **DOCKER}.items():
         monkeypatch.setenv(name, value)
-    with dg.DagsterInstance.from_config(str(INSTANCES / "postgres")) as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         check_settings(instance)
         assert type(instance.run_launcher).__name__ == "DockerRunLauncher"
         result = dg.materialize([small], instance=instance)
         assert result.success
         assert instance.get_run_by_id(result.run_id)
         assert instance.get_latest_materialization_event(small.key)
-    with dg.DagsterInstance.from_config(str(INSTANCES / "postgres")) as again:
+    with dg.DagsterInstance.from_config(str(home)) as again:
         assert again.get_runs_count() == 1
 
 
