@@ -92,6 +92,24 @@ def test_a_held_home_is_named(tmp_path: Path) -> None:
         here.sync(wait=0)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_an_interrupted_run_is_gone_on_with_and_asks_nothing_twice(
+    tmp_path: Path, full: bool
+) -> None:
+    with site(tmp_path, documents=40) as here:
+        first = here.sync(full=full, marts=False)
+        # As if it had been killed when two windows and its end were not written yet.
+        manifest = here.settings.lake / "manifest.jsonl"
+        lines = manifest.read_bytes().splitlines(keepends=True)
+        manifest.write_bytes(b"".join(lines[:-3]))
+        here.settings.warehouse.unlink()
+        again = here.sync()
+        assert again.run_id == first.run_id
+        assert manifest.read_bytes().splitlines(keepends=True)[:-3] == lines[:-3]
+        assert again.requests < first.requests
+        assert differences(here) == {}
+
+
 def test_an_interrupted_run_is_only_gone_on_with_by_the_same_order(tmp_path: Path) -> None:
     with site(tmp_path, documents=40) as here:
         first = here.sync(marts=False)
