@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,11 @@ from .helpers import TODAY, Site, differences, site, versions
 
 
 def sealed(here: Site) -> list[Path]:
-    return sorted(here.settings.lake.glob("manifest-*"))
+    return sealed_in(here.settings.lake)
+
+
+def sealed_in(lake: Path) -> list[Path]:
+    return sorted(lake.glob("manifest-*"))
 
 
 def test_what_is_old_is_sealed_and_nothing_changes(
@@ -107,3 +112,52 @@ def test_a_sealed_part_that_is_not_whole_is_named(tmp_path: Path, damage: str) -
         list(Manifest(lake).entries(after=5))
     part.write_bytes(packed)
     assert [entry.seq for entry in Manifest(lake).entries()] == list(range(1, 21))
+
+
+def test_reading_without_the_lock_survives_seals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``tupana doctor`` reads while a run begins: a state that was, never an error."""
+    monkeypatch.setattr(manifest, "SEAL_BYTES", 1)
+    lake = tmp_path / "home" / "lake"
+    writer = Manifest(lake)
+    writer.open_for_append()
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            for number in range(60):
+                writer.append("end", {"run": str(number)})
+                writer.open_for_append()
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    reads, most = 0, 0
+    while not ended.is_set():
+        least = Manifest(lake).lines()
+        numbers = [entry.seq for entry in Manifest(lake).entries()]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert most <= least <= len(numbers)
+        reads, most = reads + 1, len(numbers)
+    thread.join()
+    assert reads > 1
+    assert len(list(Manifest(lake).entries())) == 60
+
+
+def test_a_seal_in_the_middle_of_a_reading_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "home" / "lake"
+    writer = Manifest(lake)
+    writer.open_for_append()
+    for number in range(4):
+        writer.append("end", {"run": str(number)})
+    reading = Manifest(lake).entries()
+    assert next(reading).seq == 1
+    monkeypatch.setattr(manifest, "SEAL_BYTES", 1)
+    writer.open_for_append()
+    writer.append("end", {"run": "4"})
+    assert sealed_in(lake)
+    assert [entry.seq for entry in reading] == [2, 3, 4]

@@ -213,6 +213,7 @@ def begin(order: Order, manifest: Manifest) -> Begun:
     if last is None or order.full or not _goes_on(last, order, start, recent):
         return Begun(open_run(manifest, start, order.asked, whole=order.whole), start, [])
     run_id = last.body["run"]
+    _resume(manifest, last, order)
     mine = [e for e in recent if e.kind == "window" and e.body["run"] == run_id]
     number = max((e.body["number"] for e in mine), default=0)
     return Begun(run_id, start, [e for e in mine if e.body["complete"]], number)
@@ -235,6 +236,18 @@ def open_run(
     }
     manifest.append("run", body)
     return run_id
+
+
+def _resume(manifest: Manifest, run: Entry, order: Order) -> None:
+    """Notes where a run goes on: what came before is applied by now, as a merge of its own.
+
+    What was begun in full and goes on without is neither the one nor the other.
+    """
+    asked = order.asked
+    if run.body["asked"] != asked:
+        asked = f"{asked}, begun in full"
+    now = domain.utcnow().isoformat()
+    manifest.append("resumed", {"run": run.body["run"], "asked": asked, "resumed_at": now})
 
 
 def _goes_on(last: Entry, order: Order, start: date, recent: list[Entry]) -> bool:

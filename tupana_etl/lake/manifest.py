@@ -13,11 +13,13 @@ never written again, so that a run reads what is recent however many years lie b
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +37,8 @@ _SEALED = re.compile(r"manifest-(\d+)-(\d+)\.jsonl(\.gz)?")
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: its number from 1, what it is (``run``, ``window`` or ``end``), its fields."""
+    """A line: its number from 1, what it is (``run``, ``resumed``, ``window`` or ``end``),
+    its fields."""
 
     seq: int
     kind: str
@@ -49,9 +52,15 @@ class _Sealed:
     path: Path
 
     def open(self) -> IO[bytes]:
-        if self.path.suffix == ".gz":
-            return gzip.open(self.path, "rb")  # type: ignore[return-value] # reads bytes
-        return self.path.open("rb")
+        if self.path.suffix != ".gz":
+            with suppress(FileNotFoundError):  # compressed since it was listed
+                return self.path.open("rb")
+        return gzip.open(self.packed, "rb")  # type: ignore[return-value] # reads bytes
+
+    @property
+    def packed(self) -> Path:
+        """Its name once it is compressed."""
+        return self.path.with_suffix("").with_suffix(".jsonl.gz")
 
 
 class Manifest:
@@ -68,9 +77,13 @@ class Manifest:
         return self.path.exists() or bool(self._sealed())
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
-        """Committed entries with ``seq > after``. Raises LakeCorrupt on a broken line."""
+        """Committed entries with ``seq > after``. Raises LakeCorrupt on a broken line.
+
+        Needs no lock: a seal meanwhile changes names, never lines.
+        """
+        parts, tail = self._now()
         first = 1
-        for sealed in self._sealed():
+        for sealed in parts:
             if sealed.first != first:
                 raise LakeCorrupt(
                     f"Lines {first} to {sealed.first - 1} of the manifest are not in {self.lake}. "
@@ -79,9 +92,8 @@ class Manifest:
             first = sealed.last + 1
             if sealed.last > after:
                 yield from self._whole(sealed, after)
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                yield from self._parsed(file, self.path, first, after)
+        with tail:
+            yield from self._parsed(tail, self.path, first, after)
 
     def recent(self) -> Iterator[Entry]:
         """Entries since the last seal: all that an unfinished run can have written."""
@@ -116,8 +128,9 @@ class Manifest:
 
     def lines(self) -> int:
         """Committed entries."""
-        tail = self.path.read_bytes().count(b"\n") if self.path.exists() else 0
-        return self._base() + tail
+        parts, tail = self._now()
+        with tail:
+            return _last(parts) + tail.read().count(b"\n")
 
     def open_for_append(self) -> None:
         """Cuts off a torn last line, seals a tail that has grown, and counts the rest.
@@ -165,7 +178,19 @@ class Manifest:
 
     def _base(self) -> int:
         """Number of the last sealed entry."""
-        return max((sealed.last for sealed in self._sealed()), default=0)
+        return _last(self._sealed())
+
+    def _now(self) -> tuple[list[_Sealed], IO[bytes]]:
+        """The sealed parts and the tail that follows them, of one moment."""
+        while True:
+            parts = self._sealed()
+            try:
+                tail: IO[bytes] = self.path.open("rb")
+            except FileNotFoundError:  # nothing was begun, or it was sealed this moment
+                tail = io.BytesIO()
+            if _last(parts) == self._base():
+                return parts, tail
+            tail.close()
 
     def _create_tail(self) -> None:
         if not self.path.exists():
@@ -187,7 +212,7 @@ class Manifest:
         for sealed in self._sealed():
             if sealed.path.suffix == ".gz":
                 continue
-            final = sealed.path.with_name(f"{sealed.path.name}.gz")
+            final = sealed.packed
             temporary = final.with_name(f".{final.name}.tmp")
             with sealed.open() as plain, temporary.open("wb") as file:
                 with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
@@ -198,6 +223,10 @@ class Manifest:
             temporary.replace(final)
             sync_folder(self.lake)
             sealed.path.unlink()
+
+
+def _last(parts: list[_Sealed]) -> int:
+    return max((sealed.last for sealed in parts), default=0)
 
 
 def _damaged(path: Path, seq: int, why: object) -> LakeCorrupt:

@@ -7,7 +7,7 @@ after a crash anywhere, running again continues where the warehouse really is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,54 +40,81 @@ def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
             f"{manifest.path} is older than the warehouse: it has {manifest.lines()} entries, "
             f"{after} were applied. Restore the newer one, or run `tupana marts --rebuild`."
         )
-    groups = _groups(manifest.entries(after))
-    first = next(groups, None)
+    transactions = _transactions(_merges(manifest.entries(after)))
+    first = next(transactions, None)
     if first is None:
         return 0
     with within(con, MEMORY, THREADS):
-        return sum(_commit(con, manifest.lake, group) for group in chain([first], groups))
+        return sum(_commit(con, manifest.lake, some) for some in chain([first], transactions))
 
 
-def _commit(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> int:
+def _commit(con: duckdb.DuckDBPyConnection, lake: Path, merges: list[list[Entry]]) -> int:
     con.begin()
     try:
-        _apply_group(con, lake, group)
-        con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [group[-1].seq])
+        for merge_ in merges:
+            _apply_merge(con, lake, merge_)
+        con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [merges[-1][-1].seq])
         con.commit()
     except BaseException:
         con.rollback()
         raise
-    return len(group)
+    return sum(len(merge_) for merge_ in merges)
 
 
-def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Neighbours of up to MERGE_ROWS rows: a transaction each, so that thousands of runs
-    that changed little are applied again in minutes."""
-    group: list[Entry] = []
+def _merges(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Neighbouring windows of one run, of up to MERGE_ROWS rows; anything else by itself.
+
+    A key that is read twice within a merge is one version. So the borders follow from the
+    manifest alone: rows are counted from where a run begins or goes on, and whoever applies
+    the whole lake again gets the versions that were made run by run.
+    """
+    windows: list[Entry] = []
     rows = 0
     for entry in entries:
-        size = sum(s["rows"] for s in entry.body.get("segments", {}).values())
-        if group and rows + size > MERGE_ROWS:
-            yield group
-            group, rows = [], 0
-        group.append(entry)
+        size = _rows(entry)
+        if windows and (entry.kind != "window" or rows + size > MERGE_ROWS):
+            yield windows
+            windows, rows = [], 0
+        if entry.kind == "window":
+            windows.append(entry)
+            rows += size
+        else:
+            yield [entry]
+    if windows:
+        yield windows
+
+
+def _transactions(merges: Iterable[list[Entry]]) -> Iterator[list[list[Entry]]]:
+    """Neighbours of up to MERGE_ROWS rows together: thousands of runs that changed little
+    are applied again in minutes."""
+    some: list[list[Entry]] = []
+    rows = 0
+    for merge_ in merges:
+        size = sum(_rows(entry) for entry in merge_)
+        if some and rows + size > MERGE_ROWS:
+            yield some
+            some, rows = [], 0
+        some.append(merge_)
         rows += size
-    if group:
-        yield group
+    if some:
+        yield some
 
 
-def _apply_group(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> None:
-    # Windows of two runs are never merged as one: each run's rows are a version.
-    for kind, neighbours in groupby(group, key=lambda entry: entry.kind):
-        if kind == "run":
-            for entry in neighbours:
-                _start_run(con, entry.body)
-        elif kind == "end":
-            for entry in neighbours:
-                _end_run(con, entry.body)
-        elif kind == "window":
+def _rows(entry: Entry) -> int:
+    return sum(s["rows"] for s in entry.body.get("segments", {}).values())
+
+
+def _apply_merge(con: duckdb.DuckDBPyConnection, lake: Path, merge_: list[Entry]) -> None:
+    match merge_[0].kind:
+        case "run":
+            _start_run(con, merge_[0].body)
+        case "resumed":
+            _resume_run(con, merge_[0].body)
+        case "end":
+            _end_run(con, merge_[0].body)
+        case "window":
             by_stream: dict[str, list[Entry]] = {}
-            for entry in neighbours:
+            for entry in merge_:
                 by_stream.setdefault(entry.body["stream"], []).append(entry)
             for stream, windows in by_stream.items():
                 _apply_windows(con, lake, STREAMS[stream], windows)
@@ -237,6 +264,10 @@ def _start_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
         VALUES (?, ?, ?, ?, false)""",
         [body["run"], body.get("asked"), body.get("whole"), body["started_at"]],
     )
+
+
+def _resume_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
+    con.execute("UPDATE raw.syncs SET asked = ? WHERE run_id = ?", [body["asked"], body["run"]])
 
 
 def _end_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:
