@@ -37,9 +37,10 @@ counted AS (
 ),
 
 left_out AS (
+    -- In whichever month SII may hold it: of its issue, its reception or the register's own.
     SELECT
         s.company_rut,
-        strftime(d.date_issued, '%Y%m') AS period,
+        m.month AS period,
         if(
             s.document_type = 'issued' AND s.dte_type_code <> '46', 'VENTA', 'COMPRA'
         ) AS operation,
@@ -58,7 +59,15 @@ left_out AS (
             s.master_entity_id = d.master_entity_id
             AND s.document_type = d.document_type
             AND s.document_id = d.id
-    WHERE s.exclusion IS NOT NULL OR s.newest > 1
+    CROSS JOIN LATERAL (
+        SELECT strftime(d.date_issued, '%Y%m') AS month
+        UNION
+        SELECT strftime(timezone('America/Santiago', d.date_reception), '%Y%m')
+        UNION
+        SELECT json_extract_string(d.book_metadata, '$.compra_loading_period')
+        WHERE s.document_type = 'received' OR s.dte_type_code = '46'
+    ) AS m
+    WHERE (s.exclusion IS NOT NULL OR s.newest > 1) AND m.month IS NOT NULL
 ),
 
 leads AS (

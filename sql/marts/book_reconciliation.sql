@@ -27,7 +27,8 @@ WITH ours AS (
         count(*) FILTER (e.operation = 'COMPRA' AND e.period_source <> 'book') AS docs_estimated
     FROM staging.book_entries AS e
     INNER JOIN staging.amounts AS a ON e.doc_key = a.doc_key
-    WHERE NOT (e.period_source = 'book' AND e.period IS NULL)
+    -- The register left it out, or its claim did.
+    WHERE NOT (e.period_source IN ('book', 'claimed') AND e.period IS NULL)
     GROUP BY ALL
 ),
 

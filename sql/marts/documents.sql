@@ -31,7 +31,7 @@
 -- net_amount: Net amount, in currency.
 -- exempt_amount: Exempt amount, in currency.
 -- iva_amount: IVA, in currency.
--- retention_rate: Share of the fee the payer withholds (Ley 21.133); NULL when none.
+-- retention_rate: Share of the fee the payer withholds (Ley 21.133); NULL when none, 0 of an annulled fee.
 -- retention_amount: Fee withheld by the payer, pesos.
 -- withheld_iva_amount: IVA inside amount that the buyer withholds (46).
 -- collectible_amount: amount - retention - withheld IVA, in currency.

@@ -26,6 +26,8 @@ SELECT
     p.as_of
 FROM marts.payables AS p
 INNER JOIN marts.documents AS d ON p.doc_key = d.doc_key
--- An annulled fee receipt (closed by its state) withholds nothing.
-WHERE p.dte_type_code IN ('80', '90') AND NOT p.is_closed_at_issue AND p.date_issued IS NOT NULL
+-- A fee paid in cash owes its retention like any other; an annulled one (rate 0) owes none.
+WHERE
+    p.dte_type_code IN ('80', '90') AND d.retention_rate IS DISTINCT FROM 0
+    AND p.date_issued IS NOT NULL
 GROUP BY p.company_rut, strftime(p.date_issued, '%Y%m'), p.as_of

@@ -2,6 +2,9 @@
 -- credit of what it bought, in the month in which SII's register took it in (book_metadata).
 -- Where the API does not say that month the credit is NULL: a guess would move tax between
 -- months (DL 825 art. 23 and 24: the month of receipt, or one of the two after).
+-- A 46 received is a sale of ours whose IVA the buyer withholds and declares: it is not here,
+-- and neither are the buyer's notes on it, though SII's register has those among our purchases
+-- (marked as notes on a purchase invoice). Where the buyer did not withhold, it is our debit.
 -- Control figures, not a tax return: no proportional or non-recoverable credit is told apart.
 -- company_rut: The user's company.
 -- period: Month, YYYYMM.
@@ -18,36 +21,55 @@
 -- purchases_without_month: Purchases that could be of this month and whose month nobody knows.
 -- documents_without_clp: Documents of the month in foreign currency without a rate, not in the sums.
 -- as_of: The day these figures are of, in Santiago.
-WITH entries AS (
+WITH subjects AS (
     SELECT
+        *,
+        coalesce('46' IN (dte_type_code, root_dte_type_code), false) AS is_on_46,
+        -- DL 825 art. 3: where no flag says it, a total without its IVA is one the buyer kept.
+        is_on_46 AND coalesce(
+            vat_withheld, amount = coalesce(net_amount, 0) + coalesce(exempt_amount, 0), false
+        ) AS is_withheld
+    FROM marts.documents
+),
+
+placed AS (
+    SELECT
+        e.doc_key,
         e.company_rut,
         e.period,
         e.issue_period,
-        e.dte_type_code,
-        -- A note on a 46 adjusts a purchase, on whichever list it stands.
-        if(d.root_dte_type_code = '46', 'COMPRA', e.operation) AS operation,
-        e.operation = 'COMPRA' AND e.period_source <> 'book' AS is_dated_by_guess,
-        coalesce(e.operation = 'COMPRA' AND NOT e.in_book, false) AS is_left_out,
+        -- A note on a 46 adjusts a purchase, though it is issued.
+        if(d.is_on_46, 'COMPRA', e.operation) AS operation,
+        e.operation = 'COMPRA' AND e.period_source NOT IN ('book', 'claimed') AS is_dated_by_guess,
+        coalesce(e.operation = 'COMPRA' AND NOT e.in_book, false) AS is_left_out
+    FROM staging.book_entries AS e
+    INNER JOIN subjects AS d ON e.doc_key = d.doc_key
+    WHERE NOT (e.document_type = 'received' AND d.is_on_46)
+    UNION ALL
+    SELECT
+        doc_key, seller_rut, strftime(date_issued, '%Y%m'), strftime(date_issued, '%Y%m'),
+        'VENTA', false, false
+    FROM subjects
+    WHERE is_on_46 AND our_role = 'seller' AND NOT is_withheld AND iva_amount > 0
+),
+
+entries AS (
+    SELECT
+        e.* EXCLUDE (doc_key),
         d.total_clp IS NULL AS is_without_clp,
         d.book_sign AS sign,
-        -- 34, 41 and exports bear no IVA: what they call net is exempt.
-        coalesce(t.is_export OR d.dte_type_code IN ('34', '41'), false) AS is_exempt,
+        -- 34, 41 and exports bear no IVA: what they, and notes on them, call net is exempt.
+        t.is_export OR d.dte_type_code IN ('34', '41') OR (
+            coalesce(d.root_dte_type_code IN ('34', '41'), false) AND coalesce(d.iva_amount, 0) = 0
+        ) AS is_exempt,
         round(coalesce(d.net_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS net,
         round(coalesce(d.exempt_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS exempt,
         round(coalesce(d.iva_amount, 0)::DECIMAL(28, 4) * d.exchange_rate, 0) AS iva,
-        -- DL 825 art. 3: where no flag says it, a total without its IVA is one the buyer kept.
-        (d.dte_type_code = '46' OR d.root_dte_type_code = '46')
-        AND coalesce(
-            d.vat_withheld,
-            d.amount = coalesce(d.net_amount, 0) + coalesce(d.exempt_amount, 0), false
-        ) AS is_withheld,
+        d.is_withheld,
         d.total_clp
-    FROM staging.book_entries AS e
-    INNER JOIN marts.documents AS d ON e.doc_key = d.doc_key
+    FROM placed AS e
+    INNER JOIN subjects AS d ON e.doc_key = d.doc_key
     INNER JOIN ref.dte_types AS t ON d.dte_type_code = t.code
-    -- A 46 received is the company's own sale, whose IVA the buyer declares: no purchase, and
-    -- neither are the buyer's notes on it.
-    WHERE NOT (e.document_type = 'received' AND coalesce(d.root_dte_type_code = '46', false))
 ),
 
 summed AS (

@@ -8,7 +8,8 @@
 -- amount_currency: Currency of amount; NULL for an export document that does not say it.
 -- amount_clp: amount in whole pesos; NULL for foreign currency without a rate.
 -- exchange_rate: Pesos per unit of amount_currency (1 for pesos); NULL when unknown.
--- retention_rate: Share of an honorarios fee that the payer withholds; NULL when not withheld.
+-- retention_rate: Share of an honorarios fee that the payer withholds; NULL when not withheld, 0 of
+--   an annulled fee.
 -- retention: Fee withheld by the payer, whole pesos.
 -- withheld_iva: IVA that amount contains although the buyer withholds it.
 -- collectible: amount − retention − withheld IVA, in amount_currency.
@@ -64,6 +65,7 @@ withheld AS (
         -- withholds; an 80 says who does.
         CASE
             WHEN NOT coalesce(p.is_honorarios, false) THEN NULL
+            WHEN p.is_voided THEN 0
             WHEN p.retention_type = 'RETRECEPTOR' THEN h.rate
             WHEN p.dte_type_code = '90' AND p.retention_type IS NULL THEN h.rate
         END AS retention_rate,

@@ -30,6 +30,7 @@
 -- has_acknowledgments: Accepted by the receiver, by flag.
 -- has_credit_note: Tu Pana knows a credit note on it.
 -- state: Life-cycle state as it came.
+-- is_voided: The state says annulled; all that tells it of a fee receipt, which has no notes.
 -- issued_is_paid: The issuer's payment mark.
 -- issued_pending: What is left to pay according to the issuer; NULL unless partially paid.
 -- issued_is_partial: The issuer says partially paid.
@@ -124,6 +125,10 @@ SELECT
         AS has_acknowledgments,
     coalesce(i.has_credit_note, false) OR coalesce(r.has_credit_note, false) AS has_credit_note,
     lower(trim(coalesce(i.state, r.state))) AS state,
+    coalesce(
+        lower(trim(coalesce(i.state, r.state)))
+        IN ('cancelled', 'annulled', 'voided', 'anulada'), false
+    ) AS is_voided,
     i.paid AS issued_is_paid,
     CASE WHEN i.is_partial THEN i.pending_amount END AS issued_pending,
     i.is_partial AS issued_is_partial,

@@ -5,6 +5,7 @@
 -- is_cash: SII says paid in cash (PAG).
 -- claimed_at: Time of the first claim.
 -- accepted_at: Time of the first acceptance or receipt.
+-- receipt_at: Time of the first receipt of the goods (ERM): what opens the credit of IVA.
 -- is_annulled: SII received a credit note that annuls it (NCA).
 -- has_credit_note: SII received a credit note on it (NCA or ENC).
 -- ceded_at: Time of the last cession that SII registered (CED).
@@ -30,6 +31,7 @@ grouped AS (
         bool_or(event_code = 'PAG') AS is_cash,
         min(event_date) FILTER (event_code IN ('RCD', 'RFP', 'RFT')) AS claimed_at,
         min(event_date) FILTER (event_code IN ('ACD', 'ERM')) AS accepted_at,
+        min(event_date) FILTER (event_code = 'ERM') AS receipt_at,
         bool_or(event_code = 'NCA') AS is_annulled,
         bool_or(event_code IN ('NCA', 'ENC')) AS has_credit_note,
         max(event_date) FILTER (event_code = 'CED') AS ceded_at,
@@ -51,6 +53,7 @@ SELECT
     coalesce(is_cash, false) AS is_cash,
     claimed_at,
     accepted_at,
+    receipt_at,
     coalesce(is_annulled, false) AS is_annulled,
     coalesce(has_credit_note, false) AS has_credit_note,
     ceded_at,

@@ -43,10 +43,7 @@ spoken AS (
         -- Oficio SII 116/2020: contado is paid at issue. Free documents and receipts too.
         coalesce(b.payment_method IN ('1', '3'), false) OR b.is_paid_cash
         OR coalesce(v.is_cash, false) OR coalesce(t.is_receipt, false)
-        -- An annulled fee receipt has no credit note: its state is all that tells.
-        OR coalesce(
-            t.is_honorarios AND b.state IN ('cancelled', 'annulled', 'voided', 'anulada'), false
-        ) AS is_closed_at_issue,
+        OR coalesce(t.is_honorarios AND b.is_voided, false) AS is_closed_at_issue,
         -- Each company marks its own payments; the other side's mark stands in for a side
         -- that is not in the data.
         p.seller_is_issuer = (p.role = 'seller') AS by_issuer,

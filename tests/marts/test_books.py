@@ -104,6 +104,21 @@ def test_a_lead_that_explains_alone() -> None:
     ).fetchall() == [("2", "excluded_draft", True, -1, -500)]
 
 
+def test_a_lead_stands_in_every_month_in_which_sii_may_hold_it() -> None:
+    w = World()
+    # issued in April, received in May, in the register of June, and gone from Tu Pana since
+    w.document("33", "1", 500, side="received", other=SUPPLIER, date_issued=date(2026, 4, 30),
+               date_reception=datetime(2026, 5, 2, 12, tzinfo=UTC), book_metadata=book("202606"),
+               _deleted_at=datetime(2026, 6, 20, tzinfo=UTC))  # fmt: skip
+    for period in ("202604", "202605", "202606", "202607"):
+        w.add("book_summaries", master_entity_id="1", period=period, operation="COMPRA",
+              dte_type_code="33", total_docs=1, total_amount=500)  # fmt: skip
+    con = w.run(only=MARTS)
+    assert con.execute(
+        "SELECT period, reason, explains_alone FROM marts.book_differences ORDER BY period"
+    ).fetchall() == [(month, "excluded_deleted", True) for month in ("202604", "202605", "202606")]
+
+
 def test_without_books_nothing_is_compared_and_no_credit_is_guessed() -> None:
     con = world(with_books=False).run(only=MARTS)
     assert con.execute(
@@ -116,7 +131,8 @@ def test_without_books_nothing_is_compared_and_no_credit_is_guessed() -> None:
         [ACME],
     ).fetchall()
     # June may hold the purchase of May and all of June's
-    assert vat == [("202605", 0, None, None, 1), ("202606", 55_290, None, None, 5)]
+    # less the one that was claimed
+    assert vat == [("202605", 0, None, None, 1), ("202606", 55_290, None, None, 4)]
 
 
 def test_iva_by_month_of_acknowledgment() -> None:
@@ -133,13 +149,84 @@ def test_iva_by_month_of_acknowledgment() -> None:
     assert got == [("202606", 7, 291_000, 95_000, 55_290, 5, 349_000, 66_310, 7_600, -3_420, 0, 1)]
 
 
-def test_purchase_months_fall_back_to_reception() -> None:
+def test_iva_of_a_purchase_invoice_is_its_sellers_only_where_the_buyer_kept_none() -> None:
     w = World()
-    seen = datetime(2026, 6, 1, 2, tzinfo=UTC)  # still 31 May in Santiago
-    w.document("33", "1", 100, side="received", other=SUPPLIER, date_reception=seen)
-    w.document("33", "2", 100, side="received", other=SUPPLIER)
+    got_one = {"side": "received", "other": SUPPLIER}
+    w.document("46", "1", 100000, vat_withheld=True, **amounts(100000), **got_one)
+    w.document("61", "2", 20000, refs=[("46", "1", "3")], **amounts(20000), **got_one)
+    w.document("46", "3", 119000, vat_withheld=False, **amounts(100000), **got_one)
+    w.document("61", "4", 11900, refs=[("46", "3", "3")], **amounts(10000), **got_one)
+    # between own companies: the seller's debit, the buyer's credit
+    w.document("46", "5", 59500, **amounts(50000), company=BETA, other=ACME,
+               book_metadata=book("202606"))  # fmt: skip
     con = w.run(only=MARTS)
     got = con.execute(
-        "SELECT period, docs_ours, docs_estimated FROM marts.book_reconciliation ORDER BY period"
+        """SELECT company_rut, sales_documents, sales_net_clp, iva_debit_clp, purchases_net_clp,
+            iva_credit_clp, iva_withheld_clp, iva_balance_clp, purchases_without_month
+        FROM marts.vat_monthly ORDER BY company_rut""",
+    ).fetchall()
+    # ACME: 19,000 − 1,900 + 9,500; the notes it received are in SII's register of purchases
+    assert got == [
+        (ACME, 3, 140_000, 26_600, 0, 0, 0, 26_600, 0),
+        (BETA, 0, 0, 0, 50_000, 9_500, 0, -9_500, 0),
+    ]
+    registered = con.execute(
+        """SELECT operation, dte_type_code, docs_ours FROM marts.book_reconciliation
+        WHERE company_rut = ?""",
+        [ACME],
+    ).fetchall()
+    assert registered == [("COMPRA", "61", 2)]
+
+
+def test_a_note_on_an_exempt_invoice_is_exempt() -> None:
+    w = World()
+    w.document("33", "1", 1190, **amounts(1000))
+    w.document("34", "2", 5000, amount_without_iva=5000)
+    w.document("61", "3", 1000, amount_without_iva=1000, amount_iva=0, refs=[("34", "2", "3")])
+    w.document("61", "4", 119, **amounts(100), refs=[("33", "1", "3")])
+    con = w.run(only=MARTS)
+    got = "SELECT sales_net_clp, sales_exempt_clp, iva_debit_clp FROM marts.vat_monthly"
+    assert con.execute(got).fetchall() == [(900, 4_000, 171)]
+
+
+def test_purchase_months_without_a_book_are_those_of_the_receipt() -> None:
+    """SII's register: the month of the receipt, said or presumed after eight days."""
+    w = World()
+
+    def buy(folio: str, day: int, total: int, kind: str = "33", **more: Any) -> str:
+        seen = datetime(2026, 5, day, 12, tzinfo=UTC)
+        given: dict[str, Any] = {
+            "side": "received",
+            "other": SUPPLIER,
+            "date_issued": seen.date(),
+            "date_reception": seen,
+        }
+        return w.document(kind, folio, total, **given | more)
+
+    buy("1", 20, 1)  # the 28th
+    buy("2", 25, 10)  # the 2nd of June
+    w.event(buy("3", 25, 100), "ERM", datetime(2026, 5, 26, 12, tzinfo=UTC), "received")
+    # accepting the content is no receipt of the goods
+    w.event(buy("4", 25, 1_000), "ACD", datetime(2026, 5, 26, 12, tzinfo=UTC), "received")
+    late = datetime(2026, 6, 1, 2, tzinfo=UTC)  # still 31 May in Santiago
+    buy("5", 1, 10_000, payment_method="1", date_reception=late)
+    buy("6", 1, 100_000, kind="61", refs=[("33", "99", "3")], date_reception=late)
+    buy("7", 20, 1_000_000, has_claims=True)  # in no month, nor its note
+    buy("8", 20, 10_000_000, kind="61", refs=[("33", "7", "1")])
+    buy("9", 1, 100_000_000, date_reception=None, date_issued=JUNE)  # its issue is all that is known
+    con = w.run(only=MARTS)
+    got = con.execute(
+        """SELECT period, dte_type_code, total_ours, docs_estimated, docs_ours
+        FROM marts.book_reconciliation ORDER BY ALL"""
     )
-    assert got.fetchall() == [("202605", 1, 1), ("202606", 1, 1)]
+    assert got.fetchall() == [
+        ("202605", "33", 10_101, 3, 3),
+        ("202605", "61", 100_000, 1, 1),
+        ("202606", "33", 100_001_010, 3, 3),
+    ]
+    # of those that are claimed nobody asks in which month their credit is
+    months = "SELECT period, purchases_without_month, iva_credit_clp FROM marts.vat_monthly"
+    assert con.execute(months + " ORDER BY period").fetchall() == [
+        ("202605", 6, None),
+        ("202606", 7, None),
+    ]

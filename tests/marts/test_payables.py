@@ -51,6 +51,7 @@ def test_each_type_that_we_owe() -> None:
     w.document("80", "16", 1000, retention_type="RETRECEPTOR", state="anulada", **received)
     w.document("80", "17", 200000, retention_type="RETRECEPTOR", is_paid=True,
                date_issued=date(2026, 5, 4), **received)  # fmt: skip
+    w.document("80", "19", 100000, retention_type="RETRECEPTOR", payment_method="1", **received)
     w.document("33", "18", 7000)  # a receivable
     con = w.run(only=PAYABLES)
     s = SUPPLIER
@@ -69,15 +70,17 @@ def test_each_type_that_we_owe() -> None:
         "90-13": (CLIENT, 423_750, 76_250, 0, 0, "open"),
         "80-14": (s, 423_750, 76_250, 0, 0, "open"),
         "80-15": (s, 300_000, 0, 0, 0, "open"),
-        "80-16": (s, 0, 153, 0, 0, "closed_at_issue"),
+        "80-16": (s, 0, 0, 0, 0, "closed_at_issue"),
+        "80-19": (s, 0, 15_250, 0, 0, "closed_at_issue"),
         "80-17": (s, 0, 30_500, 0, 0, "paid"),
     }
-    # paid or not, the retention of May is due; the annulled one and the provider's own are not
+    # paid or not, in cash or not, the retention is due; the annulled one's and the provider's own
+    # are not
     assert rows(
         con,
         """SELECT period, documents, gross_clp, retention_clp, net_clp
         FROM marts.honorarios_retention ORDER BY period""",
-    ) == [("202605", 1, 200_000, 30_500, 169_500), ("202606", 2, 1_000_000, 152_500, 847_500)]
+    ) == [("202605", 1, 200_000, 30_500, 169_500), ("202606", 3, 1_100_000, 167_750, 932_250)]
     assert rows(
         con,
         """SELECT counterparty_rut, bucket, documents, open_balance_clp, claimed_balance_clp
