@@ -213,7 +213,8 @@ def test_purchase_months_without_a_book_are_those_of_the_receipt() -> None:
     buy("6", 1, 100_000, kind="61", refs=[("33", "99", "3")], date_reception=late)
     buy("7", 20, 1_000_000, has_claims=True)  # in no month, nor its note
     buy("8", 20, 10_000_000, kind="61", refs=[("33", "7", "1")])
-    buy("9", 1, 100_000_000, date_reception=None, date_issued=JUNE)  # its issue is all that is known
+    # its issue is all that is known
+    buy("9", 1, 100_000_000, date_reception=None, date_issued=JUNE)
     con = w.run(only=MARTS)
     got = con.execute(
         """SELECT period, dte_type_code, total_ours, docs_estimated, docs_ours
