@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tupana_etl.domain import today
+from tupana_etl.domain import today, utcnow
 from tupana_etl.outbox import (
     approve,
     cession_contract,
@@ -24,7 +24,7 @@ from tupana_etl.outbox import (
     rows,
     sources,
 )
-from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox.ledger import Clock, open_ledger
 from tupana_etl.outbox.plan import Caps, Plan
 from tupana_etl.outbox.run import Pace
 from tupana_etl.outbox.send import SendResult, Ways, send
@@ -71,6 +71,18 @@ class Till:
             f"('33', '34') AND {where} ORDER BY date_issued, doc_key"
         )
 
+    def received(self, where: str) -> list[Document]:
+        """Received by one of the user's companies from a supplier."""
+        return self.ask(
+            "SELECT issuer_rut, dte_type_code, folio, received_document_id FROM marts.documents "
+            "WHERE received_document_id IS NOT NULL AND our_role = 'buyer' AND dte_type_code IN "
+            f"('33', '34') AND {where} ORDER BY accept_deadline DESC, doc_key"
+        )
+
+    def claim(self, row_key: str, document: Document, **other: str) -> dict[str, str]:
+        asked = {"event": "RCD", "reason": "prices are not those of the order"}
+        return self._about(row_key, document) | asked | other
+
     def payment(self, row_key: str, document: Document, **other: str) -> dict[str, str]:
         when = {"event": "PAID", "paid_on": today().isoformat(), "source": "bank"}
         return self._about(row_key, document) | when | other
@@ -86,10 +98,21 @@ class Till:
         issuer, kind, folio, _ = document
         return {"row_key": row_key, "issuer_rut": issuer, "dte_type": kind, "folio": folio}
 
-    def plan_payments(self, *wanted: Mapping[str, str], caps: Caps | None = None) -> Plan:
+    def plan_payments(
+        self,
+        *wanted: Mapping[str, str],
+        caps: Caps | None = None,
+        allow_claims: bool = False,
+        clock: Clock = utcnow,
+    ) -> Plan:
         source = self._source(wanted, payment_contract.COLUMNS)
-        with open_ledger(self.home) as ledger:
-            return payment_plan.make(ledger, source, self.settings.analytics, caps)
+        with open_ledger(self.home, clock) as ledger:
+            return payment_plan.make(
+                ledger, source, self.settings.analytics, caps, allow_claims=allow_claims
+            )
+
+    def plan_claims(self, *wanted: Mapping[str, str], **other: Any) -> Plan:
+        return self.plan_payments(*wanted, allow_claims=True, **other)
 
     def plan_cessions(self, *wanted: Mapping[str, str]) -> Plan:
         source = self._source(wanted, cession_contract.COLUMNS)

@@ -111,15 +111,23 @@ def test_sii_takes_an_event_once_and_for_eight_days(issuing: httpx.Client) -> No
     assert mark(issuing, first, "ERM").json()["event_registered"] is True
     again = mark(issuing, first, "ERM")
     assert (again.status_code, again.json()["success"]) == (400, False)
-    assert mark(issuing, first, "RCD").status_code == 200
-    assert mark(issuing, first, "ACD").status_code == 400, "claimed already"
+    assert mark(issuing, first, "RCD").status_code == 400, "accepted already"
+    assert mark(issuing, first, "ACD").status_code == 200
+    assert mark(issuing, second, "RCD").status_code == 200
+    assert mark(issuing, second, "ACD").status_code == 400, "claimed already"
+    assert mark(issuing, second, "RFP").status_code == 200, "for another cause"
     assert mark(issuing, paid_at_once, "RCD").status_code == 400
-    detail = get(issuing, f"/documents/{first}")
+    detail = get(issuing, f"/documents/{second}")
     assert detail["traces"][0]["has_claims"] is True
-    assert [e["event_code"] for e in detail["traces"][0]["events"]] == ["RCD", "ERM"]
+    assert [e["event_code"] for e in detail["traces"][0]["events"]] == ["RFP", "RCD"]
     post(issuing, "/_admin/clock", days=9)
-    assert mark(issuing, second, "RCD").status_code == 400, "too late"
-    assert counts(issuing) == {f"{first}/ERM": 1, f"{first}/RCD": 1}
+    assert mark(issuing, second, "RFT").status_code == 400, "too late"
+    assert counts(issuing) == {
+        f"{first}/ERM": 1,
+        f"{first}/ACD": 1,
+        f"{second}/RCD": 1,
+        f"{second}/RFP": 1,
+    }
 
 
 def test_answers_lost_or_late(issuing: httpx.Client) -> None:

@@ -17,6 +17,11 @@ def _plan(p: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="CSV, Parquet or .sql file, table or SELECT (default: sql/outbox/)",
     )
+    p.add_argument(
+        "--allow-claims",
+        action="store_true",
+        help="payments: let rows accept or claim documents at SII, a legal act",
+    )
     p.add_argument("--show", metavar="ROW_KEY", help="the exact body of one row")
     p.add_argument("--all", action="store_true", help="list every row, not the first 20")
     p.add_argument(

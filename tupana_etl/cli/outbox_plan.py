@@ -33,9 +33,7 @@ BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
 
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
-    caps = Caps(args.max_documents, args.max_clp)
-    make = {"documents": _documents, "payments": _payments, "cessions": _cessions}[args.what]
-    made = make(configured, args.source, caps)
+    made = _made(configured, args)
     if args.show is not None:
         _show(made, args.show, as_json=args.json)
     elif args.json:
@@ -45,24 +43,31 @@ def run(args: argparse.Namespace) -> int:
     return 0 if made.is_clean else 1
 
 
-def _documents(configured: Settings, given: str | None, caps: Caps) -> Plan:
-    source = sources.read(given, configured.analytics, sources.default_folder())
-    with open_ledger(configured.home) as ledger:
-        return plans.make(ledger, source, caps)
-
-
-def _payments(configured: Settings, given: str | None, caps: Caps) -> Plan:
-    folder = sources.default_folder() / payment_plan.FOLDER
-    source = sources.read(given, configured.analytics, folder, payment_contract.COLUMNS)
-    with open_ledger(configured.home) as ledger:
-        return payment_plan.make(ledger, source, configured.analytics, caps)
-
-
-def _cessions(configured: Settings, given: str | None, _: Caps) -> Plan:
-    folder = sources.default_folder() / cession_plan.FOLDER
-    source = sources.read(given, configured.analytics, folder, cession_contract.COLUMNS)
-    with open_ledger(configured.home) as ledger:
-        return cession_plan.make(ledger, source, configured.analytics)
+def _made(configured: Settings, args: argparse.Namespace) -> Plan:
+    if args.allow_claims and args.what != "payments":
+        raise ConfigError(
+            "--allow-claims is for `tupana outbox plan payments`, whose rows may accept or claim "
+            "a document. Nothing was planned."
+        )
+    caps = Caps(args.max_documents, args.max_clp)
+    folder, published = sources.default_folder(), configured.analytics
+    match args.what:
+        case "payments":
+            folder /= payment_plan.FOLDER
+            source = sources.read(args.source, published, folder, payment_contract.COLUMNS)
+            with open_ledger(configured.home) as ledger:
+                return payment_plan.make(
+                    ledger, source, published, caps, allow_claims=args.allow_claims
+                )
+        case "cessions":
+            folder /= cession_plan.FOLDER
+            source = sources.read(args.source, published, folder, cession_contract.COLUMNS)
+            with open_ledger(configured.home) as ledger:
+                return cession_plan.make(ledger, source, published)
+        case _:
+            source = sources.read(args.source, published, folder)
+            with open_ledger(configured.home) as ledger:
+                return plans.make(ledger, source, caps)
 
 
 def _as_json(made: Plan) -> dict[str, Any]:
@@ -93,6 +98,7 @@ def _row(row: PlanRow) -> dict[str, Any]:
         "place": draft.place,
         "document_id": draft.document_id,
         "folio": draft.folio,
+        "event": draft.event or None,
     }
 
 
@@ -150,7 +156,8 @@ def _tell(made: Plan, limit: int) -> None:
 def _tell_totals(sent: Sequence[PlanRow]) -> None:
     sums: dict[tuple[str, str], list[Any]] = {}
     for row in sent:
-        at = sums.setdefault((row.draft.issuer_rut, row.draft.dte_type), [0, Decimal(0)])
+        company = row.draft.company or row.draft.issuer_rut
+        at = sums.setdefault((company, row.draft.dte_type), [0, Decimal(0)])
         at[0] += 1
         at[1] += row.draft.clp
     body = [
@@ -171,12 +178,15 @@ def _tell_rows(sent: Sequence[PlanRow]) -> None:
         unit = "" if draft.currency == "CLP" else f" {draft.currency}"
         body.append(
             [
-                *(output.cell(draft.row_key), draft.dte_type, draft.receiver_rut),
+                output.cell(draft.row_key),
+                f"{draft.dte_type} {draft.event}".rstrip(),
+                draft.issuer_rut if draft.company else draft.receiver_rut,
                 *(draft.date_issued, f"{total}{unit}"),
                 "approved" if row.state == State.READY else "",
             ]
         )
-    columns = ["row key", "type", "receiver", "date", "total", ""]
+    party = "issuer" if any(row.draft.company for row in sent) else "receiver"
+    columns = ["row key", "type", party, "date", "total", ""]
     output.write(tables.table(columns, body, right=["total"]))
 
 

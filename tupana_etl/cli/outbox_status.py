@@ -42,7 +42,8 @@ def row_of(intent: Intent) -> dict[str, Any]:
         *("row_key", "dte_type", "net", "exempt", "iva", "total", "reason", "document_id"),
         *("folio", "reason_code", "flags", "generation", "acknowledged_by", "updated_at"),
     )
-    return {"state": str(intent.state), **{name: getattr(intent, name) for name in names}}
+    told = {name: getattr(intent, name) for name in names}
+    return {"state": str(intent.state), **told, "event": status.event_of(intent) or None}
 
 
 def _tell(
@@ -78,7 +79,8 @@ def tell_rows(intents: Sequence[Intent]) -> None:
         seen = f" (seen by {intent.acknowledged_by})" if intent.acknowledged_by else ""
         body.append(
             [
-                *(output.cell(intent.row_key), str(intent.state), intent.dte_type),
+                *(output.cell(intent.row_key), str(intent.state)),
+                f"{intent.dte_type} {status.event_of(intent)}".rstrip(),
                 *(intent.folio or "", total, output.cell(why + seen)),
             ]
         )

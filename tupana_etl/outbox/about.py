@@ -4,7 +4,7 @@ a document: issuer, type and folio."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from tupana_etl.outbox import cells, known
 from tupana_etl.outbox.contract import Column
 from tupana_etl.outbox.drafts import Draft, Row, key_of
 from tupana_etl.outbox.known import Key, Known
+from tupana_etl.outbox.payment_contract import LEGAL_ACTS
 from tupana_etl.outbox.reasons import Problem, Unfit
 
 Check = Callable[[Mapping[str, Any]], Iterable[Problem]]
@@ -44,6 +45,7 @@ class Asked:
             dte_type=self.values.get("dte_type", ""),
             issuer_rut=self.values.get("issuer_rut", ""),
             folio=self.values.get("folio"),
+            event=self.values.get("event", ""),
             problems=self.problems,
         )
         if found is None:
@@ -55,6 +57,10 @@ class Asked:
             clp=found.total,
             document_id=found.document_id,
         )
+
+
+Find = Callable[[Asked], Known | None]
+"""The document that a row is about, as it was published."""
 
 
 def read(
@@ -89,13 +95,20 @@ def read(
     return Asked(place, key, values, tuple(wrong))
 
 
-def sound(asked: Sequence[Asked], documents: Mapping[Key, Known]) -> Iterator[Asked]:
-    """The rows, with what is wrong with them beside the others and the documents."""
+def sound(
+    asked: Sequence[Asked],
+    find: Find,
+    subject: Callable[[Asked], Hashable] = lambda each: each.document,
+) -> Iterator[Asked]:
+    """The rows, with what is wrong with them beside the others and the documents.
+
+    ``subject`` is what only one row of a source may be about.
+    """
     keys = Counter(each.key for each in asked if each.key)
-    about = Counter(each.document for each in asked)
+    about = Counter(subject(each) for each in asked)
     for each in asked:
-        problems = [*_repeated(each, keys, about), *each.problems]
-        if not problems and each.document not in documents:
+        problems = [*_repeated(each, keys[each.key], about[subject(each)]), *each.problems]
+        if not problems and find(each) is None:
             problems = [_unknown(each)]
         yield replace(each, problems=tuple(problems))
 
@@ -111,26 +124,27 @@ def documents_of(asked: Iterable[Asked]) -> set[known.Key]:
     return {each.document for each in asked if each.document}
 
 
-def _repeated(
-    asked: Asked, keys: Counter[str], about: Counter[known.Key | None]
-) -> Iterator[Problem]:
-    if keys[asked.key] > 1:
+def _repeated(asked: Asked, same_key: int, same_subject: int) -> Iterator[Problem]:
+    if same_key > 1:
         yield Problem(
             "duplicate_row_key",
-            f"The row key {asked.key} stands {keys[asked.key]} times. Each row has its own.",
+            f"The row key {asked.key} stands {same_key} times. Each row has its own.",
         )
-    elif asked.document and about[asked.document] > 1:
+    elif asked.document and same_subject > 1:
         yield Problem(
             "same_document",
-            f"{about[asked.document]} rows of the source are about this document; keep the one "
-            "that is right.",
+            f"{same_subject} rows of the source are about this document; keep the one that is "
+            "right.",
         )
 
 
 def _unknown(asked: Asked) -> Problem:
     issuer, kind, folio = asked.document or ("", "", "")
+    whose = f"issued by your company {issuer}"
+    if asked.values.get("event") in LEGAL_ACTS:
+        whose = f"of {issuer} that one of your companies received"
     return Problem(
         "unknown_document",
-        f"The warehouse knows no {kind} folio {folio} issued by your company {issuer}. Is the "
-        "folio right? A document issued since the last sync is known after `tupana sync`.",
+        f"The warehouse knows no {kind} folio {folio} {whose}. Is the folio right? What is "
+        "newer than the last sync is known after `tupana sync`.",
     )

@@ -58,7 +58,7 @@ def cession_drafts(
     candidates = known.candidates(analytics, about.documents_of(asked))
     assignees = {e.values["assignee_rut"] for e in asked if "assignee_rut" in e.values}
     drafts = []
-    for each in about.sound(asked, documents):
+    for each in about.sound(asked, lambda e: documents.get(e.document) if e.document else None):
         found = documents.get(each.document) if each.document else None
         problems = [*each.problems]
         if found is not None and each.document is not None and not problems:

@@ -58,6 +58,10 @@ class Draft:
     document_id: str | None = None
     """Of what is about a document that exists, its id at Tu Pana."""
     folio: str | None = None
+    event: str = ""
+    """What is said of a document that exists, as the API calls it."""
+    company: str = ""
+    """RUT of the user's company that says it, where that is not the issuer."""
     remark: str = ""
     """Worth knowing, and no reason to stop."""
 

@@ -22,8 +22,8 @@ from tupana_etl.outbox.contract import (
     Column,
     TypeRule,
 )
+from tupana_etl.outbox.payment_contract import ACCEPTANCES, ACT_TYPES, CLAIMS
 from tupana_etl.outbox.payment_contract import COLUMNS as PAYMENT_COLUMNS
-from tupana_etl.outbox.payment_contract import LEGAL_ACTS
 from tupana_etl.outbox.plan import Caps
 from tupana_etl.outbox.reasons import REASONS
 from tupana_etl.outbox.states import MOVES, State
@@ -103,9 +103,32 @@ PAYMENTS_AFTER = """- The document is read first: what reads as wanted
   person decides (`tupana outbox resolve`).
 - Paid again after an `UNPAID` is another payment: it has a row key of its own. While one row about
   a document is in doubt, no other about it is sent.
-- {acts} are acceptances and claims at SII, legal acts of the receiver: such rows are
-  always blocked.
-- `paid_on` and `source` stay in the ledger: `tupana outbox plan payments --show ROW_KEY`."""
+- `paid_on` and `source` stay in the ledger: `tupana outbox plan payments --show ROW_KEY`.
+
+### Acceptances and claims
+
+{acceptances} accept a document that your company received, {claims} claim it: legal acts of the
+receiver at SII (Ley 19.983 art. 3). A row that holds one is blocked unless the plan is made with
+`--allow-claims`:
+
+    row_key,issuer_rut,dte_type,folio,event,reason
+    claim:PO-4711,76086428-5,33,1042,RCD,prices are not those of order 4711
+
+    tupana outbox plan payments --from claims.csv --allow-claims
+
+- **Always approved by a named person**, in a sandbox too, whatever the caps; and from a source that
+  holds no payments, so that the approval is of nothing else. A plan without the flag takes the
+  approval back.
+- `issuer_rut` is the supplier; your company must be the receiver. Types {types}, neither cash nor
+  free of charge.
+- Only inside the eight days from SII's reception, on Santiago's clock
+  (`marts.documents.accept_deadline`): counted when it is planned, and again just before it is sent.
+- After a claim nothing is accepted, and after an acceptance nothing is claimed; another claim, or
+  the other acceptance, may follow. What SII has registered already is adopted.
+- SII's register of the document is read before and after. A lost answer is read, never sent again:
+  registered, or QUARANTINED. A release takes look-ups over a day; when the eight days end before
+  that, do it at SII yourself and then adopt or abandon the row.
+- `marts.documents.acceptance` follows at the next sync, or within seconds with `webhooks serve`."""
 
 
 CESSIONS = """`tupana outbox plan cessions` plans which invoices are ceded, from every query in
@@ -194,7 +217,9 @@ def _plain(columns: Iterable[Column]) -> str:
 def _payments() -> Iterator[str]:
     yield PAYMENTS
     yield _plain(PAYMENT_COLUMNS.values())
-    yield PAYMENTS_AFTER.format(acts=_codes(LEGAL_ACTS))
+    yield PAYMENTS_AFTER.format(
+        acceptances=_codes(ACCEPTANCES), claims=_codes(CLAIMS), types=", ".join(ACT_TYPES)
+    )
 
 
 def _types() -> Iterator[str]:

@@ -27,7 +27,8 @@ ROWS: Columns = {
     "reason": ("VARCHAR", "Why, as a sentence."),
     "flags": ("VARCHAR", "What a person should see though nothing is wrong."),
     "source": ("VARCHAR", "Where the row came from."),
-    "entity": ("VARCHAR", "RUT of the issuer."),
+    "entity": ("VARCHAR", "RUT of the user's company: the issuer, or who accepts or claims."),
+    "event": ("VARCHAR", "What a payment's row says: PAID, UNPAID, or an act at SII such as RCD."),
     "dte_type": ("VARCHAR", "SII document type."),
     "receiver_rut": ("VARCHAR", "RUT of the receiver."),
     "date_issued": ("VARCHAR", "Date of the document, YYYY-MM-DD; empty when it was not valid."),
@@ -68,6 +69,12 @@ ATTEMPTS: Columns = {
     "batch_id": ("VARCHAR", "The API's batch."),
 }
 
+_ROWS = ", ".join(
+    "CASE WHEN op = 'payment' THEN json_extract(CAST(payload AS TEXT), '$.event_code') END"
+    if name == "event"
+    else name
+    for name in ROWS
+)
 _EVENTS = """SELECT i.row_key, i.generation, e.at, e.actor, e.from_state, e.to_state, e.reason,
     e.evidence FROM events e JOIN intents i ON i.id = e.intent_id ORDER BY e.id"""
 _ATTEMPTS = """SELECT a.envelope_id, a.number,
@@ -102,7 +109,7 @@ def _read(path: Path) -> tuple[list[Any], list[Any], list[Any]] | None:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as ledger:
             ledger.execute("BEGIN")
-            rows = ledger.execute(f"SELECT {', '.join(ROWS)} FROM intents ORDER BY id").fetchall()
+            rows = ledger.execute(f"SELECT {_ROWS} FROM intents ORDER BY id").fetchall()
             return rows, ledger.execute(_EVENTS).fetchall(), ledger.execute(_ATTEMPTS).fetchall()
     except sqlite3.Error as error:
         _log.error("%s cannot be read (%s): schema outbox stays as it was.", path, error)

@@ -1,4 +1,5 @@
-"""The row contract of payments: one row books, or undoes, one payment on one document.
+"""The row contract of payments: one row books, or undoes, one payment on one document, or
+says one thing about a document that was received.
 
 The API takes neither an amount nor a date (POST /documents/{id}/states, API reference): a
 document is paid whole or it is not.
@@ -13,8 +14,17 @@ PAYABLE = ("33", "34", "39", "41")
 
 EVENTS = ("PAID", "UNPAID")
 
-LEGAL_ACTS = ("ERM", "ACD", "RCD", "RFP", "RFT")
-"""Acceptances and claims at SII, which the same address takes."""
+ACCEPTANCES = ("ERM", "ACD")
+"""The goods were received; the content is accepted (Ley 19.983)."""
+
+CLAIMS = ("RCD", "RFP", "RFT")
+"""The content is claimed; goods are missing in part; they are missing all (Ley 19.983)."""
+
+LEGAL_ACTS = (*ACCEPTANCES, *CLAIMS)
+"""What a receiver says at SII, which the same address takes."""
+
+ACT_TYPES = ("33", "34", "43")
+"""Types of SII's register of claims (SII, Registro de Reclamo de DTE, web service v1.2)."""
 
 COLUMNS: dict[str, Column] = {
     c.name: c
@@ -28,15 +38,28 @@ COLUMNS: dict[str, Column] = {
             limit=200,
             always=True,
         ),
-        Column("issuer_rut", "rut", "Your company, who is paid.", always=True),
-        Column("dte_type", "code", "SII document type.", choices=PAYABLE, always=True),
-        Column("folio", "code", "Folio of the document that was paid.", limit=30, always=True),
+        Column(
+            "issuer_rut",
+            "rut",
+            "Who issued the document: your company, who is paid; of an acceptance or a claim, "
+            "your supplier.",
+            always=True,
+        ),
+        Column(
+            "dte_type",
+            "code",
+            "SII document type: 33, 34, 39 or 41 to be paid, 33, 34 or 43 to be accepted or "
+            "claimed.",
+            choices=tuple(sorted({*PAYABLE, *ACT_TYPES})),
+            always=True,
+        ),
+        Column("folio", "code", "Folio of the document.", limit=30, always=True),
         Column(
             "event",
             "code",
-            "`PAID`, or `UNPAID` to undo a payment. A document that reads so already is adopted: "
-            "nothing is sent.",
-            choices=EVENTS,
+            "`PAID`, or `UNPAID` to undo a payment; with `--allow-claims` also `ERM`, `ACD`, "
+            "`RCD`, `RFP` or `RFT`. A document that reads so already is adopted: nothing is sent.",
+            choices=(*EVENTS, *LEGAL_ACTS),
             always=True,
         ),
         Column(
@@ -46,6 +69,13 @@ COLUMNS: dict[str, Column] = {
             "for it. Needed for `PAID`.",
         ),
         Column("source", "text", "Where you know it from; kept in the ledger.", limit=200),
+        Column(
+            "reason",
+            "text",
+            "Why it is accepted or claimed; needed for that. Kept in the ledger, and sent with a "
+            "claim.",
+            limit=250,
+        ),
         Column(
             "no_match",
             "text",

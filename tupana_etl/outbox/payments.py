@@ -1,4 +1,5 @@
-"""Books payments: reads the document, intends, sends once, reads again.
+"""Books payments, and registers acts at SII: reads the document, intends, sends once, reads
+again.
 
 The API has no Idempotency-Key here and books a repeated PAID again, so a call whose end is
 not known is never repeated. The document is read: when it says what was wanted, that is
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tupana_etl.outbox import envelopes, failpoints, reading, rows
+from tupana_etl.outbox import envelopes, failpoints, legal_acts, reading, rows
 from tupana_etl.outbox.deliver import deliver
-from tupana_etl.outbox.payment_drafts import payment_of
+from tupana_etl.outbox.legal_acts import Act
+from tupana_etl.outbox.payment_drafts import entry_of
 from tupana_etl.outbox.reading import Seen
 from tupana_etl.outbox.run import Run, together
 from tupana_etl.outbox.states import PAYMENT, IllegalMove, State
@@ -31,7 +33,16 @@ async def follow(run: Run) -> None:
 
 def reads_as_wanted(intent: rows.Intent, seen: Seen) -> bool:
     """Whether the document says what the row asked for."""
-    return seen.is_paid is payment_of(intent.payload).is_paid
+    asked = entry_of(intent.payload)
+    if isinstance(asked, Act):
+        return asked.event_code in seen.events
+    return seen.is_paid is asked.is_paid
+
+
+async def see(run: Run, intent: rows.Intent) -> Seen | None:
+    """The document of a row, as far as the row's question goes."""
+    is_act = isinstance(entry_of(intent.payload), Act)
+    return await (reading.see_register if is_act else reading.see)(run, intent)
 
 
 def _rows(run: Run, *states: State) -> list[rows.Intent]:
@@ -39,25 +50,47 @@ def _rows(run: Run, *states: State) -> list[rows.Intent]:
 
 
 async def _in_turn(run: Run, intents: Sequence[rows.Intent]) -> None:
-    """Rows about one document, one after the other."""
+    """Rows about one document, one after the other, each read back before the next."""
     for intent in intents:
         await _book(run, intent)
+        taken = rows.get(run.ledger, intent.id)
+        if len(intents) > 1 and taken.state is State.ACCEPTED:
+            await _confirm(run, taken)
 
 
 async def _book(run: Run, intent: rows.Intent) -> None:
     if not reading.may_send(run, intent):
         return
-    seen = await reading.see(run, intent)
+    seen = await see(run, intent)
     if seen is None or not reading.is_ready(run, intent):
         return
-    wrong = reading.not_it(intent, seen.facts)
+    asked = entry_of(intent.payload)
+    whose = asked.issuer_rut if isinstance(asked, Act) else ""
+    wrong = reading.not_it(intent, seen.facts, received_from=whose)
     if wrong:
         reason = f"document {intent.document_id} is not what was approved: {wrong}"
         reading.block(run, intent, "unknown_document", reason)
     elif reads_as_wanted(intent, seen):
         reading.adopt(run, intent, "read so already: nothing was sent", flags="adopted")
+    elif isinstance(asked, Act) and not _may_register(run, intent, asked, seen):
+        return
     elif reading.bytes_are_approved(run, intent):
         await _send(run, intent)
+
+
+def _may_register(run: Run, intent: rows.Intent, act: Act, seen: Seen) -> bool:
+    """Whether an act may be sent at this moment; blocks the row when it may not."""
+    against = legal_acts.said_against(act.event_code, seen.events)
+    over = legal_acts.out_of_time(act.event_code, act.deadline, run.ledger.clock())
+    if over:
+        reading.block(run, intent, "claim_window", over.rstrip("."))
+    elif against:
+        reading.block(run, intent, "not_claimable", against.rstrip("."))
+    elif not legal_acts.is_approved_by_a_person(run.ledger, intent):
+        run.hold(intent.entity, f"row {intent.row_key} was approved by nobody. Plan it again.")
+    else:
+        return True
+    return False
 
 
 async def _send(run: Run, intent: rows.Intent) -> None:
@@ -66,7 +99,7 @@ async def _send(run: Run, intent: rows.Intent) -> None:
         envelope = envelopes.bind(
             run.ledger,
             [intent],
-            payment_of(intent.payload).body,
+            entry_of(intent.payload).body,
             entity=intent.entity,
             environment=run.proof.environment,
             use_defaults=False,
@@ -79,7 +112,7 @@ async def _send(run: Run, intent: rows.Intent) -> None:
 
 async def _confirm(run: Run, intent: rows.Intent) -> None:
     """A payment that the API took: the document must read so."""
-    seen = await reading.see(run, intent)
+    seen = await see(run, intent)
     if seen is None:
         return
     if reads_as_wanted(intent, seen):
@@ -94,7 +127,7 @@ async def _confirm(run: Run, intent: rows.Intent) -> None:
 
 async def _settle_doubt(run: Run, intent: rows.Intent) -> None:
     """Adopted when the document says so; after a while without that, a person's to decide."""
-    seen = await reading.see(run, intent)
+    seen = await see(run, intent)
     if seen is None:
         return
     if reads_as_wanted(intent, seen):
@@ -115,7 +148,7 @@ async def _look_after(run: Run, intent: rows.Intent) -> None:
     if intent.id in run.looked:
         return
     run.looked.add(intent.id)
-    seen = await reading.see(run, intent)
+    seen = await see(run, intent)
     if seen is None:
         return
     if reads_as_wanted(intent, seen):

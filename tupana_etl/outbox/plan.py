@@ -283,7 +283,7 @@ def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
     return {
         "source": source,
         "plan_id": plan_id,
-        "entity": draft.issuer_rut,
+        "entity": draft.company or draft.issuer_rut,
         "dte_type": draft.dte_type,
         "receiver_rut": draft.receiver_rut,
         "date_issued": draft.date_issued,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import cessions, payments, reading, rows
+from tupana_etl.outbox import cessions, payments, rows
 from tupana_etl.outbox.reconcile import is_surely_absent
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.states import CESSION, State
@@ -100,7 +100,7 @@ async def _absent(run: Run, row: rows.Intent) -> bool:
                 "changed."
             )
         return listed is None
-    seen = await reading.see(run, row)
+    seen = await payments.see(run, row)
     if seen is None:
         raise ConfigError(f"{run.notices[-1]} Nothing was changed.")
     return not payments.reads_as_wanted(row, seen)

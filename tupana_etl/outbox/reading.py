@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.settle import quarantine
 from tupana_etl.outbox.states import CESSION, ISSUE, OPS, State
+
+T = TypeVar("T")
 
 UNSURE = frozenset(
     {State.BOUND, State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED} | {State.STUCK, State.QUARANTINED}
@@ -31,43 +33,79 @@ class Seen:
     """A document as it was just read."""
 
     facts: Facts
-    is_paid: bool
     at: datetime
     """Our clock, before it was asked for."""
+    is_paid: bool | None = None
+    events: frozenset[str] = frozenset()
+    """Codes of SII's register, where they were asked for."""
 
 
 class _Mark(msgspec.Struct):
     is_paid: bool | None = None
 
 
+class _Event(msgspec.Struct):
+    event_code: str
+
+
+class _States(msgspec.Struct):
+    states: list[_Event]
+
+
 async def see(run: Run, intent: rows.Intent) -> Seen | None:
-    """The document of a row; None, and the run says why, when it cannot be read now."""
+    """The document of a row, with whether it is paid; None, and the run says why, when it
+    cannot be read now."""
     at = run.ledger.clock()
-    failpoints.hit("lookup.before")
-    try:
-        reply = await run.client.get(
-            f"/documents/{intent.document_id}", document=str(intent.document_id)
-        )
-    except NotFound:
-        run.notice(f"Row {intent.row_key}: document {intent.document_id} is not there any more.")
-        return None
-    except Fatal:
-        raise
-    except ApiError as error:
-        run.notice(f"Row {intent.row_key}: its document could not be read: {error}")
-        return None
-    found = facts.of_body(reply.body)
-    try:
-        mark = msgspec.json.decode(reply.body, type=_Mark)
-    except (msgspec.MsgspecError, ValueError):
-        mark = _Mark()
-    if found is None or mark.is_paid is None:
+    body = await _body(run, intent)
+    found = None if body is None else facts.of_body(body)
+    mark = _decoded(body, _Mark)
+    if found is not None and mark is not None and mark.is_paid is not None:
+        return Seen(found, at, is_paid=mark.is_paid)
+    if body is not None:
         run.notice(
             f"Row {intent.row_key}: document {intent.document_id} does not say whether it is "
             "paid, so nothing is sent and nothing is believed."
         )
+    return None
+
+
+async def see_register(run: Run, intent: rows.Intent) -> Seen | None:
+    """The document of a row, with what SII's register has of it; None likewise."""
+    at = run.ledger.clock()
+    body = await _body(run, intent, "/states")
+    told = _decoded(body, _States)
+    document = None if told is None else await _body(run, intent)
+    found = None if document is None else facts.of_body(document)
+    if told is not None and found is not None:
+        return Seen(found, at, events=frozenset(state.event_code for state in told.states))
+    if body is not None:
+        run.notice(
+            f"Row {intent.row_key}: SII's register of document {intent.document_id} cannot be "
+            "read, so nothing is sent and nothing is believed."
+        )
+    return None
+
+
+async def _body(run: Run, intent: rows.Intent, part: str = "") -> bytes | None:
+    """What the API says of a row's document; None, and the run says why."""
+    failpoints.hit("lookup.before")
+    path, name = f"/documents/{intent.document_id}{part}", str(intent.document_id)
+    try:
+        return (await run.client.get(path, document=name)).body
+    except NotFound:
+        run.notice(f"Row {intent.row_key}: document {intent.document_id} is not there any more.")
+    except Fatal:
+        raise
+    except ApiError as error:
+        run.notice(f"Row {intent.row_key}: its document could not be read: {error}")
+    return None
+
+
+def _decoded(body: bytes | None, kind: type[T]) -> T | None:
+    try:
+        return None if body is None else msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return Seen(found, mark.is_paid, at)
 
 
 def may_send(run: Run, intent: rows.Intent) -> bool:
@@ -96,12 +134,17 @@ def in_the_way(run: Run, intent: rows.Intent) -> str:
     return ""
 
 
-def not_it(intent: rows.Intent, found: Facts) -> str:
-    """How the document read now differs from the one that was approved; '' when it does not."""
+def not_it(intent: rows.Intent, found: Facts, *, received_from: str = "") -> str:
+    """How the document read now differs from the one that was approved; '' when it does not.
+
+    It is one that the row's company issued, or received from the issuer that is named.
+    """
+    company, issuer = canonical_rut(intent.entity), canonical_rut(received_from)
     pairs = {
         "type": (intent.dte_type, found.dte_type),
         "folio": (intent.folio, found.folio),
-        "issuer": (canonical_rut(intent.entity), found.issuer),
+        "issuer": (issuer or company, found.issuer),
+        "receiver": (company if issuer else found.receiver, found.receiver),
     }
     wrong = [name for name, (asked, got) in pairs.items() if got is not None and asked != got]
     return ", ".join(wrong) or ("" if found.issued else "it is not issued")

@@ -28,7 +28,9 @@ REASONS: dict[str, str] = {
     "same_document": "Several rows of the source are about one document.",
     "not_cedible": "`marts.factoring_candidates` says that the invoice may not be ceded.",
     "several_assignees": "A plan of cessions is for one assignee.",
-    "legal_act": "An acceptance or a claim at SII: never sent from rows.",
+    "legal_act": "An acceptance or a claim at SII, without `--allow-claims` or beside payments.",
+    "not_claimable": "SII takes no such event of the document: cash, free, or said otherwise.",
+    "claim_window": "The eight days to accept or claim are over, or cannot be counted.",
     "conflict": "The row changed after its document was frozen or issued. It is never sent again.",
 }
 """Code → what it means. The sentence shown with a row says which column and what to do."""

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from tupana_etl.outbox import rows
 from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.payment_drafts import entry_of
 from tupana_etl.outbox.rows import Intent
 from tupana_etl.outbox.run import is_incident
-from tupana_etl.outbox.states import RESTING, State
+from tupana_etl.outbox.states import PAYMENT, RESTING, State
 
 NEXT: dict[State, str] = {
     State.PLANNED: "tupana outbox approve PLAN_HASH --by NAME",
@@ -32,6 +33,13 @@ def is_settled(intent: Intent) -> bool:
     if intent.acknowledged_by is not None:
         return True
     return intent.state in RESTING and not is_incident(intent)
+
+
+def event_of(intent: Intent) -> str:
+    """What a payment's row says of its document (``PAID``, ``RCD`` …); '' of other rows."""
+    if intent.op != PAYMENT or intent.payload is None:
+        return ""
+    return entry_of(intent.payload).event_code
 
 
 def current(ledger: Ledger) -> list[Intent]:

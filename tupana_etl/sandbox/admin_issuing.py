@@ -97,9 +97,9 @@ async def reject(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    """POST {}: nothing was ever issued, paid or ceded here; switches, keys and faults are gone, the
-    clock is this machine's and today the world's first. Documents of the world keep marks of
-    credit notes and legal events."""
+    """POST {}: nothing was ever issued, paid, ceded, accepted or claimed through the API here;
+    switches, keys and faults are gone, the clock is this machine's and today the world's first.
+    Documents of the world keep marks of credit notes and of what levers did."""
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
@@ -107,7 +107,7 @@ async def reset(request: Request) -> Response:
             "SELECT document_id FROM batch_document UNION SELECT document_id FROM issued"
         ).fetchall()
         cession_batches.undo(connection)
-        _unpay(connection)
+        _undo_entries(connection)
         for (document_id,) in made:
             store.delete_document(connection, document_id)
         for table in _MADE:
@@ -118,14 +118,17 @@ async def reset(request: Request) -> Response:
     return web.as_json({"documents": len(made)})
 
 
-def _unpay(connection: sqlite3.Connection) -> None:
-    """What was paid or unpaid here is again as it was before."""
-    first = connection.execute(
-        "SELECT document_id, was_paid FROM entry WHERE number IN "
-        "(SELECT min(number) FROM entry GROUP BY document_id)"
+def _undo_entries(connection: sqlite3.Connection) -> None:
+    """What was paid, unpaid, accepted or claimed here is again as it was before."""
+    booked = connection.execute(
+        "SELECT document_id, group_concat(event_code) AS codes, "
+        "(SELECT was_paid FROM entry f WHERE f.document_id = e.document_id ORDER BY number LIMIT 1)"
+        " AS was_paid FROM entry e GROUP BY document_id"
     ).fetchall()
-    for row in first:
+    for row in booked:
         document = store.read_document(connection, row["document_id"])
         if document is not None:
             document.is_paid = bool(row["was_paid"])
+            codes = set(row["codes"].split(","))
+            document.events = [e for e in document.events if e.code not in codes]
             store.replace_document(connection, document)

@@ -57,9 +57,10 @@ published list does not have them. Books have sandbox documents too, so that sum
 OTHERS = """## Payments, legal events and cessions
 
 `POST /v1/documents/{id}/states` books PAID and UNPAID of the issuer, and takes the receiver's
-events inside eight days of reception. `POST /v1/cessions/batch` answers 200 with results in the
-contract 2026-04, else 202 and `GET /v1/cessions/batch/{id}`. Neither has an Idempotency-Key: a
-call that is repeated is done again."""
+events inside eight days of reception, as SII's register does: none of a cash document, none
+twice, no claim after an acceptance or the reverse. `POST /v1/cessions/batch` answers 200 with
+results in the contract 2026-04, else 202 and `GET /v1/cessions/batch/{id}`. Neither has an
+Idempotency-Key: a call that is repeated is done again."""
 
 LEVERS = """## Levers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tupana_etl.sandbox.model import CLAIM_CODES, Document, Event
+from tupana_etl.sandbox.model import ACKNOWLEDGE_CODES, CLAIM_CODES, Document, Event
 from tupana_etl.sandbox.render import EIGHT_DAYS
 
 _NO_CREDIT = frozenset({"1", "3"})
@@ -19,11 +19,17 @@ def refusal(document: Document, code: str, at: datetime) -> str | None:
         return "el documento es al contado o gratuito"
     if at > document.received_at + EIGHT_DAYS:
         return "pasaron los 8 días desde la recepción"
-    codes = {e.code for e in document.events}
+    return _standing(code, {e.code for e in document.events})
+
+
+def _standing(code: str, codes: set[str]) -> str | None:
+    """What stands in the register against one event more (SII, web service v1.2)."""
     if code in codes:
         return "el evento ya fue registrado"
-    if code not in CLAIM_CODES and codes & CLAIM_CODES:
+    if code in ACKNOWLEDGE_CODES and codes & CLAIM_CODES:
         return "el documento ya fue reclamado"
+    if code in CLAIM_CODES and codes & ACKNOWLEDGE_CODES:
+        return "el documento ya fue aceptado"
     return None
 
 
