@@ -1,0 +1,1 @@
+"""The load server: documents rendered once into a file, pages cut out of it."""
