@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -233,9 +233,10 @@ def crashing(name: str, times: int) -> Any:
         yield
 
 
-def run_histories(count: int) -> None:
+def run_histories(count: int, number: int = 0) -> None:
+    """`number` makes each share of a large count a different one, and the same each time."""
     run_state_machine_as_test(
-        Histories,
+        seed(number)(type(f"Histories{number}", (Histories,), {})),
         settings=settings(
             max_examples=count,
             stateful_step_count=12,
@@ -251,5 +252,6 @@ def test_a_few_hundred_histories() -> None:
 
 
 @pytest.mark.long
-def test_ten_thousand_histories() -> None:
-    run_histories(10_000)
+@pytest.mark.parametrize("share", range(1, 41))
+def test_ten_thousand_histories(share: int) -> None:
+    run_histories(250, share)
