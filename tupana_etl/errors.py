@@ -88,7 +88,8 @@ class ApiError(TupanaError):
 
     Attributes: ``status`` (HTTP, None when no answer came), ``code`` (the vendor's),
     ``message``, ``details`` (whatever else the body said), ``request_id``, ``company``
-    and ``document`` (ids as text, when the call was about one).
+    and ``document`` (ids as text, when the call was about one), ``path`` (with its query,
+    without the server; for raw.lineage, in no message).
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class ApiError(TupanaError):
         company: str | None = None,
         document: str | None = None,
         retry_after: float | None = None,
+        path: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -112,6 +114,7 @@ class ApiError(TupanaError):
         self.company = company
         self.document = document
         self.retry_after = retry_after
+        self.path = path
 
     def __str__(self) -> str:
         about = [

@@ -49,6 +49,11 @@ class Stream:
     freshness: timedelta = timedelta(hours=24)
     since: str = "2026-04"
     """First contract that has the endpoint."""
+    parties: tuple[str, ...] = ()
+    """Columns with the RUTs of those it concerns: the company it was read for is one."""
+    lasting: bool = False
+    """Its rows are legal facts: a listing of them that falls to zero is never believed. Other
+    small lists may well become empty."""
     directions_since: str = "2026-04"
     """First contract that tells issued from received; an older one shows issued only."""
 
@@ -249,6 +254,8 @@ STREAMS: dict[str, Stream] = {
             "/documents",
             params=(("include_trace_events", "true"), ("include_book_metadata", "true")),
             slices=("company", "direction", "window"),
+            parties=("sender_tax_id", "receiver_tax_id"),
+            lasting=True,
             paged=True,
             detail="/documents/{id}",
             freshness=timedelta(hours=6),
@@ -369,6 +376,8 @@ STREAMS: dict[str, Stream] = {
             ("master_entity_id", "document_type", "id"),
             "/cessions",
             slices=("company", "direction"),
+            parties=("supplier_rut", "receiver_rut", "assignee_rut"),
+            lasting=True,
             directions_since="2026-08",
             paged=True,
             freshness=timedelta(hours=6),
@@ -412,6 +421,7 @@ STREAMS: dict[str, Stream] = {
             ("id",),
             "/scheduled-documents",
             slices=("company",),
+            parties=("sender_rut", "receiver_rut"),
             paged=True,
         ),
         Stream(

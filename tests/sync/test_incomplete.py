@@ -39,6 +39,18 @@ def test_a_refused_company_does_not_stop_the_others(tmp_path: Path) -> None:
         assert {(r.stream, r.entity) for r in bad} == {("documents", rut)}
         assert "403" in bad[0].reasons[0]
         assert here.query("SELECT complete FROM raw.syncs") == [(False,)]
+        asked = here.query(
+            """SELECT path, status, rows, segment, fetched_at > started_at FROM raw.lineage l
+            JOIN raw.syncs USING (run_id) WHERE error IS NOT NULL"""
+        )
+        assert {side for path, *_ in asked for side in ("issued", "received") if side in path} == {
+            "issued",
+            "received",
+        }
+        for path, *rest in asked:
+            assert path.startswith("/v1/documents?")
+            assert f"master_entity_id={company}" in path
+            assert rest == [403, 0, None, True]
         assert set(differences(here)) == {
             "documents",
             "document_lines",
@@ -125,6 +137,11 @@ def test_a_list_that_keeps_changing_is_incomplete_and_published_so(tmp_path: Pat
         (bad,) = [r for r in result.streams if not r.complete]
         assert (bad.stream, bad.entity) == ("documents", rut)
         assert "kept changing" in bad.reasons[0]
+        tried = here.query(
+            f"""SELECT DISTINCT "count" > rows FROM raw.lineage
+            WHERE stream = 'documents' AND master_entity_id = '{company}'"""
+        )
+        assert tried == [(True,)]  # what the server announced, and what came
         assert here.sync().complete
         assert differences(here) == {}
 
@@ -142,29 +159,31 @@ def test_details_that_could_not_be_read_are_named(tmp_path: Path) -> None:
         reasons = [reason for r in result.streams for reason in r.reasons]
         assert reasons
         assert all(f"1 details could not be read: {lost}" in r for r in reasons)
+        failed = here.query("SELECT path, status, rows FROM raw.lineage WHERE error IS NOT NULL")
+        assert set(failed) == {(f"/v1/documents/{lost}", 404, 0)}
         assert here.sync("documents").complete
 
 
-def test_a_server_that_ignores_which_side_was_asked_for_is_not_believed(tmp_path: Path) -> None:
-    with unpublished(tmp_path, documents=60, companies=1, months=2) as here:
-        (rut,) = {row["tax_id"] for row in here.truth("master_entities")}
+def test_a_detail_that_cannot_be_taken_counts_once(tmp_path: Path) -> None:
+    with unpublished(tmp_path, documents=40, list_rows="lean") as here:
+        spoilt = here.truth("documents")[0]["id"]
 
-        def ignore(request: Request, body: Any) -> tuple[int, Any]:
-            asked = request.query_params.get("document_type")
-            if request.url.path.endswith("/documents") and asked == "received":
-                for row in body["results"]:
-                    own, other = row["receiver_tax_id"], row["sender_tax_id"]
-                    row["sender_tax_id"], row["receiver_tax_id"] = own, other
+        def spoil(request: Request, body: Any) -> tuple[int, Any]:
+            if request.url.path.endswith(f"/documents/{spoilt}"):
+                body["amount_with_iva"] = "mucho"
             return 200, body
 
-        with tampered(here, ignore) as there:
+        with tampered(here, spoil) as there:
             result = there.sync("documents")
-        (reason,) = [reason for r in result.streams for reason in r.reasons]
-        assert "received" in reason
-        assert f"rows are not of {rut}" in reason
-        assert here.query("SELECT DISTINCT document_type FROM raw.documents") == [("issued",)]
-        assert here.sync().complete
-        assert differences(here) == {}
+        ((rejects,),) = here.query("SELECT count(*) FROM raw.rejects")
+        assert result.rejected == rejects > 0
+        (counts,) = here.query(
+            "SELECT sum(seen), sum(new), sum(changed), sum(unchanged), sum(rejected) "
+            "FROM raw.windows WHERE stream = 'documents'"
+        )
+        true = len(here.truth("documents"))
+        assert counts == (true, true, 0, 0, 0)
+        assert here.sync("documents").complete
 
 
 def test_an_unknown_field_is_kept_and_reported_once(tmp_path: Path) -> None:

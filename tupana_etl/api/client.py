@@ -131,12 +131,17 @@ class Client:
             raise ValueError(f"path {path!r} must start with a slash")
         query = urlencode(sorted((params or {}).items()))
         url = f"{self._wire.base}{path}?{query}" if query else f"{self._wire.base}{path}"
-        answer, tries = await self._persist(_Call(url, company=company, document=document))
+        asked = url[len(self._wire.base) - len(urlsplit(self._wire.base).path) :]
+        try:
+            answer, tries = await self._persist(_Call(url, company=company, document=document))
+        except ApiError as error:
+            error.path = asked
+            raise
         return Reply(
             body=answer.body,
             status=answer.status,
             request_id=self._request_id(answer),
-            path=url[len(self._wire.base) - len(urlsplit(self._wire.base).path) :],
+            path=asked,
             fetched_at=utcnow(),
             attempts=tries,
             origin=self._wire.base,

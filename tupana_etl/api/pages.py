@@ -84,9 +84,14 @@ def parse_page(reply: Reply, number: int) -> Page:
             f"Page {number} of {reply.path.partition('?')[0]} is not a list as the API promises.",
             status=reply.status,
             request_id=reply.request_id,
+            path=reply.path,
         ) from None
     if reply.origin and isinstance(head.next, str) and head.next:
-        refuse_foreign_next(reply.origin, head.next)
+        try:
+            refuse_foreign_next(reply.origin, head.next)
+        except ServerError as error:
+            error.path = reply.path
+            raise
     return Page(
         rows=reply.body.strip() if bare else bytes(head.results),
         number=number,
@@ -207,6 +212,7 @@ def _refuse_silent_end(before: Page, last: int) -> None:
             f"Page {before.number + 1} of {last} is not there, and no count says why.",
             status=404,
             request_id=before.reply.request_id,
+            path=before.reply.path,
         )
 
 

@@ -13,7 +13,7 @@ from datetime import date
 
 from tupana_etl.api.pages import Page
 from tupana_etl.errors import ApiError, AuthError
-from tupana_etl.extract.extraction import Extraction, commit, cut, extract
+from tupana_etl.extract.extraction import Extraction, commit, cut, extract, refused
 from tupana_etl.extract.listing import count
 from tupana_etl.extract.sweep import as_window, budget, split_due, tiles
 from tupana_etl.extract.windows import DIRECTIONS, Window
@@ -82,7 +82,7 @@ async def read_by_dates(listing: Listing) -> list[Entry]:
         except AuthError:
             raise
         except ApiError as error:
-            listing.entries.append(commit(listing.run, listing.whole, reason=str(error)))
+            listing.entries.append(refused(listing.run, listing.whole, error))
             return listing.entries
         if not missing:
             break
@@ -150,7 +150,7 @@ async def _read_undated(listing: Listing) -> None:
     except AuthError:
         raise
     except ApiError as error:
-        listing.entries.append(commit(listing.run, window, reason=str(error)))
+        listing.entries.append(refused(listing.run, window, error))
         return
     if everything > dated or known:
         entry = await extract(listing.run, window, None, undated=everything - dated)

@@ -26,20 +26,25 @@ def is_lean(stream: Stream, batch: pa.RecordBatch) -> pa.Array:
     return pc.match_substring_regex(batch.column("_absent"), f",({'|'.join(needed)}),")
 
 
-async def ask_details(client: Client, window: Window, ids: Sequence[str]) -> dict[str, Reply]:
-    """The details that could be read, by id; the others keep their window incomplete."""
+async def ask_details(
+    client: Client, window: Window, ids: Sequence[str]
+) -> tuple[dict[str, Reply], dict[str, ApiError]]:
+    """The details that could be read, by id, and why others could not: those keep their
+    window incomplete."""
     replies = await asyncio.gather(*(_ask(client, window, id_) for id_ in ids))
-    return {id_: r for id_, r in zip(ids, replies, strict=True) if r is not None}
+    asked = dict(zip(ids, replies, strict=True))
+    read = {id_: r for id_, r in asked.items() if isinstance(r, Reply)}
+    return read, {id_: r for id_, r in asked.items() if isinstance(r, ApiError)}
 
 
-async def _ask(client: Client, window: Window, id_: str) -> Reply | None:
+async def _ask(client: Client, window: Window, id_: str) -> Reply | ApiError:
     path = window.stream.detail.format(id=id_)
     try:
         return await client.get(path, company=window.rut, document=id_)
     except AuthError:
         raise
-    except ApiError:
-        return None
+    except ApiError as error:
+        return error
 
 
 async def completed(client: Client, id_: str, reply: Reply) -> tuple[bytes, Reject | None]:

@@ -7,6 +7,7 @@ a thread while others are on their way; at most a few are in memory.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -19,6 +20,7 @@ from tupana_etl.arrow.decode import Decoder
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, NotFound
 from tupana_etl.extract.bounds import give_back
+from tupana_etl.extract.calls import given_up
 from tupana_etl.extract.listing import ask_page
 from tupana_etl.extract.reading import OnRows, Reading
 from tupana_etl.extract.windows import WINDOW_ROWS, Window
@@ -37,6 +39,9 @@ few of them keep every connection busy."""
 
 LOOKS = 200
 """Details of open documents read again per company and run, at least."""
+
+KEPT_CALLS = 20
+"""Calls remembered of a reading that came to nothing: the last ones say why."""
 
 _ONLY_WRITTEN = {"calls", "details", "missing", "segments"}
 """Long lists of a window that nobody asks for again while the run goes on."""
@@ -112,7 +117,7 @@ async def extract(
     is how many rows a window without dates must find.
     """
     if isinstance(first, ApiError):
-        return commit(run, window, reason=_reason(window, first), status=first.status)
+        return refused(run, window, first)
     large = first is None or (first.count or 0) > LARGE_ROWS
     async with run.large if large and window.stream.paged else nullcontext():
         return await _extract(run, window, first, undated)
@@ -120,6 +125,7 @@ async def extract(
 
 async def _extract(run: Extraction, window: Window, first: Page | None, undated: int) -> Entry:
     torn: str | None = None
+    tried: list[dict[str, Any]] = []
     for attempt in range(1, TRIES + 1):
         number = run.next_number()
         writer = WindowWriter(run.lake, run.run_id, number, window.stream)
@@ -146,12 +152,28 @@ async def _extract(run: Extraction, window: Window, first: Page | None, undated:
         except AuthError:
             raise
         except ApiError as error:
-            asked = len(reading.calls)
-            reason = _reason(window, error)
-            return commit(run, window, reason=reason, requests=asked, status=error.status)
+            return refused(run, window, error, reading)
         finally:
             writer.abandon()
-    return commit(run, window, reason=f"kept changing while it was read: {torn}")
+        tried += reading.calls
+    reason = f"kept changing while it was read: {torn}"
+    return commit(run, window, reason=reason, calls=tried, requests=len(tried))
+
+
+def refused(
+    run: Extraction, window: Window, error: ApiError, reading: Reading | None = None
+) -> Entry:
+    """Commits a window that could not be read, with the call that failed and those before."""
+    calls = reading.calls if reading else []
+    before = reading.call if reading else f"{run.run_id}/{run.next_number()}"
+    return commit(
+        run,
+        window,
+        reason=_reason(window, error),
+        requests=len(calls) + 1,
+        status=error.status,
+        calls=calls + given_up(f"{before}/{len(calls) + 1}", error),
+    )
 
 
 def _reason(window: Window, error: ApiError) -> str | None:
@@ -171,11 +193,13 @@ def commit(
     requests: int = 1,
     partial: bool = False,
     status: int | None = None,
+    calls: Sequence[dict[str, Any]] = (),
 ) -> Entry:
     """Appends the window to the manifest; complete when there is no reason against it.
 
     ``partial``: it holds some rows of the listing, and says nothing of the others.
-    ``status`` is the answer's that kept it from being read.
+    ``status`` is the answer's that kept it from being read, ``calls`` are those of a
+    reading of which nothing else is kept; the last of them are.
     """
     now = utcnow().isoformat()
     body: dict[str, Any] = {
@@ -196,7 +220,7 @@ def commit(
         "status": status,
         "details": [],
         "missing": [],
-        "calls": [],
+        "calls": list(calls[-KEPT_CALLS:]),
         "segments": segments or {},
     }
     if reading is not None:

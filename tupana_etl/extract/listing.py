@@ -67,6 +67,7 @@ def _only_page(stream: Stream, reply: Reply) -> Page:
             f"The answer of {stream.path} has not the shape the API promises.",
             status=reply.status,
             request_id=reply.request_id,
+            path=reply.path,
         ) from None
     return Page(rows, 1, None, None, False, 1, None, reply)
 

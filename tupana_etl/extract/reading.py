@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,12 @@ from tupana_etl.api.pages import Page, PageFacts, torn
 from tupana_etl.arrow.cells import int_array
 from tupana_etl.arrow.decode import Decoded, Decoder
 from tupana_etl.domain import utcnow
+from tupana_etl.errors import ApiError, ServerError
+from tupana_etl.extract.belonging import inside, strangers
+from tupana_etl.extract.calls import answered, given_up
 from tupana_etl.extract.details import DETAILS_AT_ONCE, ask_details, completed, is_lean
 from tupana_etl.extract.listing import pages_of, undated_pages
-from tupana_etl.extract.windows import OWN_SIDE, Window
+from tupana_etl.extract.windows import Window
 from tupana_etl.lake.window import WindowWriter
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.scope import Scope
@@ -58,7 +61,8 @@ class Reading:
         self._stream = window.stream
         self._decoder = decoder
         self._writer = writer
-        self._call = call
+        self.call = call
+        """Begins the name of each of its calls."""
         self._pages: list[PageFacts] = []
         self._waiting: list[Page] = []
         self._ids: set[str] = set()
@@ -66,18 +70,19 @@ class Reading:
         self._keys: list[pa.RecordBatch] = []
         self._refused: list[str] = []
         self._outside: set[int] = set()
+        self._strangers: dict[int, str] = {}
+        self._perhaps: set[int] = set()
         self._lean: list[pa.RecordBatch] = []
         self._written: set[str] = set()
         self._rows = 0
         self._listed = 0
-        self._strangers = 0
         self.started_at = utcnow()
         self.calls: list[dict[str, Any]] = []
         """What was asked and came, for lineage."""
         self.rejected = 0
         """Rows of the window that were rejected."""
         self.rejected_children = 0
-        """Lines, references and events that were rejected while their document was taken."""
+        """Lines, references, events and details rejected while their document was taken."""
         self.details: list[str] = []
         """Ids whose detail was read."""
         self.missing: list[Any] = []
@@ -95,6 +100,11 @@ class Reading:
         """Different rows of the window that came, rejected ones included."""
         return (len(self._inside_ids) or self._listed) + self.rejected
 
+    @property
+    def _found(self) -> int:
+        """The same, strangers included: what the server counts."""
+        return self.seen + len(self._strangers)
+
     async def read(
         self, first: Page | None, undated: int, looks: Callable[[int], int], on_rows: OnRows
     ) -> tuple[str | None, str | None]:
@@ -109,7 +119,7 @@ class Reading:
                 self._waiting.append(page)
                 if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
                     await self._take_pages(on_rows)
-                if self._window.undated and self.seen >= undated:
+                if self._window.undated and self._found >= undated:
                     break
         await self._take_pages(on_rows)
         reason = self._torn(undated)
@@ -117,6 +127,8 @@ class Reading:
             return reason, None
         unread = await self._read_details(looks, on_rows) if self._lean else []
         await self._release()
+        if self._strangers:
+            return None, self._whose()
         lost = await self._look_for_missing()
         return None, lost or (_unread(unread) if unread else None)
 
@@ -127,12 +139,10 @@ class Reading:
 
     def _torn(self, undated: int) -> str | None:
         if self._window.undated:
-            found = self.seen
+            found = self._found
             return None if found == undated else f"{found} of {undated} rows were found"
         if self._window.by_server and self._outside:
             return f"{len(self._outside)} rows came that were not asked for"
-        if self._strangers * 2 > self._listed:
-            return f"{self._strangers} of {self._listed} rows are not of {self._window.rut}"
         return torn(self._pages, len(self._ids) + self.rejected if self._stream.paged else None)
 
     async def _take_pages(self, on_rows: OnRows) -> None:
@@ -164,10 +174,9 @@ class Reading:
 
     def _note(self, came: pa.RecordBatch, call: dict[str, Any]) -> None:
         """Remembers of a page's rows what must be known once they are gone."""
-        batch = self._inside(came)
+        batch = self._ours(self._inside(came))
         call["rows"] = batch.num_rows
         self._listed += batch.num_rows
-        self._strangers += _strangers(self._window, batch)
         if self._stream.paged:
             self._ids.update(came.column("id").to_pylist())
             self._inside_ids.update(batch.column("id").to_pylist())
@@ -193,7 +202,8 @@ class Reading:
     def _count(self, decoded: Decoded) -> None:
         self._rows += decoded.batch.num_rows
         for reject in decoded.rejects:
-            if reject.stream == self._stream.name:
+            # Of a detail that cannot be taken the list's row was: it counts once, as that.
+            if reject.stream == self._stream.name and reject.id not in self._inside_ids:
                 self.rejected += 1
                 self._refused += [reject.id] if reject.id else []
             else:
@@ -202,11 +212,24 @@ class Reading:
 
     def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of a page that belong to the window; notes the others."""
-        inside = _inside(self._window, batch)
-        if inside is None:
+        wanted = inside(self._window, batch)
+        if wanted is None:
             return batch
-        self._outside.update(batch.filter(pc.invert(inside)).column("_row").to_pylist())
-        return batch.filter(inside)
+        self._outside.update(batch.filter(pc.invert(wanted)).column("_row").to_pylist())
+        return batch.filter(wanted)
+
+    def _ours(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that may be of the company and side asked for; notes the others."""
+        found = strangers(self._window, batch)
+        if found is None:
+            return batch
+        others, perhaps = found
+        self._perhaps.update(batch.filter(perhaps).column("_row").to_pylist())
+        others = pc.and_not(others, perhaps)
+        named = batch.filter(others)
+        ids = named.column("id").to_pylist()
+        self._strangers.update(zip(named.column("_row").to_pylist(), ids, strict=True))
+        return batch.filter(pc.invert(others))
 
     async def _release(self) -> None:
         """Writes what differs from the warehouse, forgets the rest."""
@@ -216,9 +239,10 @@ class Reading:
         rows = await asyncio.to_thread(self._known.differing, self._stream, held)
         if self._lean:
             rows = self._with_details(held[self._stream.name], rows)
-        if self._outside:
-            outside = int_array(sorted(self._outside))
-            rows = rows.filter(pc.invert(pc.is_in(rows, outside)))
+        left_out = {*self._outside, *self._strangers, *(self._perhaps if self._strangers else ())}
+        if left_out:
+            others = int_array(sorted(left_out))
+            rows = rows.filter(pc.invert(pc.is_in(rows, others)))
         await asyncio.to_thread(self._writer.release, rows)
 
     def _with_details(self, held: pa.Table, rows: pa.Array) -> pa.Array:
@@ -237,21 +261,14 @@ class Reading:
 
     def _record(self, reply: Reply, page: Page | None) -> str:
         """Remembers a call; its name goes with every row it brought."""
-        call = f"{self._call}/{len(self.calls) + 1}"
-        self.calls.append(
-            {
-                "call": call,
-                "path": reply.path,
-                "status": reply.status,
-                "request_id": reply.request_id,
-                "page": page and page.number,
-                "count": page and page.count,
-                "newest_id": page and page.first_id,
-                "rows": 1,
-                "fetched_at": reply.fetched_at.isoformat(),
-            }
-        )
+        call = f"{self.call}/{len(self.calls) + 1}"
+        self.calls.append(answered(call, reply, page))
         return call
+
+    def _record_failures(self, failed: Mapping[str, ApiError]) -> None:
+        """Remembers the calls of details that could not be read, a few of them."""
+        for error in [*failed.values()][:NAMED]:
+            self.calls += given_up(f"{self.call}/{len(self.calls) + 1}", error)
 
     async def take_detail(self, id_: str, reply: Reply) -> None:
         """Takes one detail that was read already, and nothing else."""
@@ -270,17 +287,32 @@ class Reading:
         on_rows(self._stream.name, len(ids), 0)
         for start in range(0, len(ids), DETAILS_AT_ONCE):
             some = ids[start : start + DETAILS_AT_ONCE]
-            read = await ask_details(self._client, self._window, some)
+            read, failed = await ask_details(self._client, self._window, some)
             self.details += read
+            self._record_failures(failed)
             if read:
                 calls = {id_: self._record(reply, None) for id_, reply in read.items()}
                 bodies = [await self._completed(i, r, calls[i]) for i, r in read.items()]
                 latest = max(reply.fetched_at for reply in read.values())
-                await self._take(b"[" + b",".join(bodies) + b"]", calls, latest, detail=True)
+                rows = b"[" + b",".join(bodies) + b"]"
+                self._refuse_strangers(await self._take(rows, calls, latest, detail=True))
                 await self._release()
             on_rows(self._stream.name, 0, len(some))
         read_ids = set(self.details)
         return [id_ for id_ in ids if id_ not in read_ids]
+
+    def _refuse_strangers(self, batch: pa.RecordBatch) -> None:
+        """Raises ServerError: rows of the list that were silent are written by now."""
+        if self._ours(batch).num_rows < batch.num_rows:
+            raise ServerError(f"By their details, {self._whose()} Nothing of it was kept.")
+
+    def _whose(self) -> str:
+        many = f"{len(self._strangers)} of {self._listed + len(self._strangers)} rows"
+        return (
+            f"{many} are not of {self._window.rut} and were left out: "
+            f"{_named([*self._strangers.values()])}. The server seems to take no notice of "
+            f"{'document_type' if self._window.direction else 'master_entity_id'}."
+        )
 
     async def _completed(self, id_: str, reply: Reply, call: str) -> bytes:
         body, reject = await completed(self._client, id_, reply)
@@ -298,10 +330,8 @@ class Reading:
             return None
         known, missing = await asyncio.to_thread(self._known.missing, scope, seen, self._refused)
         lost = len(missing)
-        # A list of a few cessions or webhooks may well become empty; a company's documents
-        # do not.
-        dated = "window" in self._stream.slices
-        vanished = known and not self.seen and (dated or known > LOSS_ROWS)
+        # A user may delete his last webhook or schedule; legal facts do not vanish.
+        vanished = known and not self.seen and (self._stream.lasting or known > LOSS_ROWS)
         if vanished or (lost > LOSS_ROWS and lost > known * LOSS_SHARE):
             return f"{lost} of {known} known rows did not come; they are kept until that is sure"
         self.missing = missing
@@ -309,30 +339,9 @@ class Reading:
 
 
 def _unread(ids: list[str]) -> str:
-    named = ", ".join(ids[:NAMED])
+    return f"{len(ids)} details could not be read: {_named(ids)}"
+
+
+def _named(ids: list[str]) -> str:
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return f"{len(ids)} details could not be read: {named}{more}"
-
-
-def _strangers(window: Window, batch: pa.RecordBatch) -> int:
-    """Rows that name another company on the side that was asked for: a server that takes no
-    notice of ``document_type`` or ``master_entity_id`` answers with those."""
-    side = OWN_SIDE.get(window.direction or "")
-    if side not in batch.schema.names:
-        return 0
-    others = pc.not_equal(batch.column(side), window.rut)
-    return pc.sum(others).as_py() or 0
-
-
-def _inside(window: Window, batch: pa.RecordBatch) -> pa.Array | None:
-    """Which rows the window asked for; None when it asked for all."""
-    if window.undated:
-        return batch.column("date_issued").is_null()
-    if window.date_from is None and window.date_to is None:
-        return None
-    days = batch.column("date_issued")
-    inside = pc.greater_equal(days, pa.scalar(window.date_from, pa.date32()))
-    if window.date_to is not None:
-        inside = pc.and_(inside, pc.less_equal(days, pa.scalar(window.date_to, pa.date32())))
-    # A server that filters shows no row without a date; one that does not shows them all.
-    return pc.fill_null(inside, not window.by_server)
+    return ", ".join(ids[:NAMED]) + more

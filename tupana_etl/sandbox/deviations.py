@@ -62,6 +62,18 @@ SWITCHES = {
         "Drafts without date_issued: in unfiltered lists, behind no date filter.",
         "Inferred: drafts exist (DOCS-V1, state), and a null is on no side of a day.",
     ),
+    "side_ignored": (
+        "/documents takes no notice of document_type: both sides at once.",
+        "Inferred: the framework ignores parameters that it does not know, without a word.",
+    ),
+    "only_issued": (
+        "/documents takes no notice of document_type: what was issued, whatever is asked.",
+        "Inferred, as above: issued is the default (LLMS).",
+    ),
+    "company_ignored": (
+        "/documents takes no notice of master_entity_id: those of every company of the key.",
+        "Inferred, as above.",
+    ),
     "unknown_fields": (
         "Keys nobody documented, on some rows.",
         "DOCS-V1 history: payloads grew almost monthly in 2026.",

@@ -141,7 +141,7 @@ def filters(request: Request, context: web.Context, company: int) -> tuple[str, 
     asked = request.query_params
     received = _side(asked.get("document_type", "issued")) == "received"
     mine, other = ("receiver", "sender") if received else ("sender", "receiver")
-    terms = [f"d.{mine}_id = :company"]
+    terms = [_whose(mine, context.world.deviations)]
     found: dict[str, Any] = {"company": company}
     if "folio" in asked:
         sandbox = "sandbox_folios" in context.world.deviations
@@ -168,6 +168,14 @@ def filters(request: Request, context: web.Context, company: int) -> tuple[str, 
     by_contract = "ignored" if context.world.contract == "2026-04" else "on"
     _metadata_filters(request, context, how.json_param_filter or by_contract, (terms, found))
     return " AND ".join(terms), found
+
+
+def _whose(mine: str, deviations: frozenset[str]) -> str:
+    if "company_ignored" in deviations:
+        return f"d.{mine}_id IN (SELECT id FROM entity WHERE own AND :company > 0)"
+    if "side_ignored" in deviations:
+        return ":company IN (d.sender_id, d.receiver_id)"
+    return "d.sender_id = :company" if "only_issued" in deviations else f"d.{mine}_id = :company"
 
 
 def _newer_filters(request: Request, terms: list[str], found: dict[str, Any]) -> None:

@@ -255,6 +255,7 @@ def _lineage(body: dict[str, Any], call: dict[str, Any]) -> list[Any]:
         call["rows"],
         segment and segment["path"],
         call["fetched_at"],
+        call.get("error"),
     ]
 
 

@@ -64,7 +64,8 @@ BOOKKEEPING = {
         ),
     ),
     "raw.lineage": Book(
-        "One row per API call: history.*._call points here.",
+        "One row per API call: history.*._call points here. Of what could not be read, the "
+        "last calls and the one that failed.",
         (
             Column("call", Kind.TEXT, "The call: run/window/number."),
             _RUN,
@@ -78,7 +79,8 @@ BOOKKEEPING = {
             Column("newest_id", Kind.TEXT, "Id of the first row of the page."),
             Column("rows", Kind.INT, "Rows that came with it."),
             Column("segment", Kind.TEXT, "File of the lake that keeps what was new of it."),
-            Column("fetched_at", Kind.TIME, "When the answer was whole."),
+            Column("fetched_at", Kind.TIME, "When the answer was whole, or was given up."),
+            Column("error", Kind.TEXT, "What went wrong; NULL if its answer was taken."),
         ),
     ),
     "raw.rejects": Book(
