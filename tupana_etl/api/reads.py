@@ -45,7 +45,7 @@ async def companies(client: Client) -> list[Company]:
     what ``Client.get`` raises.
     """
     found: dict[str, Company] = {}
-    for page in await _credential_pages(client):
+    for page in await credential_pages(client):
         try:
             credentials = _CREDENTIALS.decode(page.rows)
         except (msgspec.MsgspecError, ValueError):
@@ -57,7 +57,7 @@ async def companies(client: Client) -> list[Company]:
     return sorted(found.values(), key=lambda company: (company.rut, company.id))
 
 
-async def _credential_pages(client: Client) -> list[Page]:
+async def credential_pages(client: Client) -> list[Page]:
     """All pages; a bare array is known to be whole, which saves a second call."""
     path, size = "/credentials", 100
     first = parse_page(await client.get(path, {"page": "1", "page_size": str(size)}), 1)

@@ -91,11 +91,13 @@ class Writer:
         idempotency_key: str = "",
         headers: dict[str, str] | None = None,
         expects_batch: bool = True,
+        secrets: tuple[str, ...] = (),
         still: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """Sends ``body`` as it is to ``path`` below the base URL, once.
 
         ``company`` is whom it concerns: a 403 may refuse that company and not the key.
+        ``secrets`` are in the body, and struck out of whatever the server says.
         ``still`` is asked at the last moment before the first byte: a process that was
         stopped for hours must not send what was decided before; False is NOT_SENT.
         Every end is an Outcome, except that a cancelled task and an error of ours are
@@ -118,7 +120,7 @@ class Writer:
             extensions={"trace": progress},
         )
         self.requests += 1
-        outcome = await self._outcome(request, progress, company, expects_batch)
+        outcome = await self._outcome(request, progress, company, expects_batch, secrets)
         _log.log(
             logging.INFO if outcome.kind is Kind.ACCEPTED else logging.WARNING,
             "POST %s: %s, %s, request id %s",
@@ -130,7 +132,12 @@ class Writer:
         return outcome
 
     async def _outcome(
-        self, request: httpx.Request, progress: _Progress, company: str, expects_batch: bool
+        self,
+        request: httpx.Request,
+        progress: _Progress,
+        company: str,
+        expects_batch: bool,
+        secrets: tuple[str, ...],
     ) -> Outcome:
         try:
             async with asyncio.timeout(self._deadline):
@@ -144,7 +151,7 @@ class Writer:
         return judge(
             answer,
             arrived,
-            secrets=(self._settings.api_key, *self._settings.webhook_secrets),
+            secrets=(self._settings.api_key, *self._settings.webhook_secrets, *secrets),
             company=company,
             expects_batch=expects_batch,
         )

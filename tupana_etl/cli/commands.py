@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tupana_etl.cli.command import Command, wait_option, whole
+from tupana_etl.cli.credentials_commands import CREDENTIALS
 from tupana_etl.cli.outbox_commands import OUTBOX
 from tupana_etl.cli.webhooks_commands import WEBHOOKS
 
@@ -149,6 +150,7 @@ COMMANDS = (
     ),
     OUTBOX,
     WEBHOOKS,
+    CREDENTIALS,
     Command(
         "doctor",
         "what is wrong, and what to do about it",

@@ -14,7 +14,10 @@ from dotenv import dotenv_values
 
 from tupana_etl.cli.overview import version
 
-_SECRETS = ("TUPANA_API_KEY", "TUPANA_WEBHOOK_SECRET")
+_SECRETS = (
+    *("TUPANA_API_KEY", "TUPANA_WEBHOOK_SECRET"),
+    *("TUPANA_SII_PASSWORD", "TUPANA_CERTIFICATE_PASSWORD"),
+)
 
 
 def told(error: BaseException, words: list[str]) -> dict[str, str]:

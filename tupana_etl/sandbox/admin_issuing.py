@@ -21,7 +21,16 @@ from tupana_etl.sandbox import (
     web,
 )
 
-_MADE = ("batch", "batch_document", "idempotency", "postponed", "entry", "folio", "issued")
+_MADE = (
+    "batch",
+    "batch_document",
+    "idempotency",
+    "postponed",
+    "entry",
+    "folio",
+    "issued",
+    "enrollment",
+)
 """Tables that are empty until something is issued or registered."""
 
 

@@ -23,6 +23,7 @@ from tupana_etl.sandbox import (
     desk,
     documents,
     draws,
+    enrolling,
     faults,
     faulty,
     files,
@@ -43,6 +44,7 @@ _ID = re.compile(r"/([0-9]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=/|$)")
 
 _READS: dict[str, Endpoint] = {
     "/v1/credentials": others.credentials,
+    "/v1/credentials/enrollments/{enrollment_id:str}": enrolling.poll,
     "/v1/master-entities": others.master_entities,
     "/v1/documents": documents.listing,
     "/v1/documents/{document_id:int}": documents.detail,
@@ -58,6 +60,7 @@ _READS: dict[str, Endpoint] = {
     "/v1/sync-status": others.sync_status,
 }
 _WRITES: dict[str, Endpoint] = {
+    "/v1/credentials": enrolling.create,
     "/v1/webhooks": webhooks.create,
     "/v1/documents/batch": issuing.create,
     "/v1/documents/{document_id:int}/states": state_events.create,

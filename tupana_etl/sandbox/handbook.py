@@ -54,13 +54,17 @@ same when its bytes are. All of a batch is refused or none. A document ends as `
 (listed as `draft`) or stays in `temporary_error`. Types 56, 111 and 112 cannot be issued: the
 published list does not have them. Books have sandbox documents too, so that sums agree."""
 
-OTHERS = """## Payments, legal events and cessions
+OTHERS = """## Payments, legal events, cessions and credentials
 
 `POST /v1/documents/{id}/states` books PAID and UNPAID of the issuer, and takes the receiver's
 events inside eight days of reception, as SII's register does: none of a cash document, none
 twice, no claim after an acceptance or the reverse. `POST /v1/cessions/batch` answers 200 with
 results in the contract 2026-04, else 202 and `GET /v1/cessions/batch/{id}`. Neither has an
-Idempotency-Key: a call that is repeated is done again."""
+Idempotency-Key: a call that is repeated is done again.
+
+`POST /v1/credentials` opens a company: 201, or 202 and
+`GET /v1/credentials/enrollments/{id}` (switch `enrollment`). A password that holds `wrong` is
+refused by SII, one that holds `down` finds it closed. None is kept."""
 
 LEVERS = """## Levers
 

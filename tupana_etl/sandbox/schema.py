@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 6
+VERSION = 7
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
 SCHEMA = """
@@ -57,6 +57,10 @@ CREATE TABLE schedule (
 CREATE TABLE credential (
   id INTEGER PRIMARY KEY, user_rut TEXT, entity_id INTEGER, type_id INTEGER, type_name TEXT,
   status TEXT, created_at TEXT);
+CREATE TABLE enrollment (
+  id TEXT PRIMARY KEY, entity_id INTEGER NOT NULL, user_rut TEXT NOT NULL, type_id INTEGER NOT NULL,
+  verdict TEXT NOT NULL, created_at REAL NOT NULL, due REAL NOT NULL, credential_id INTEGER)
+  WITHOUT ROWID;
 CREATE TABLE webhook (
   id INTEGER PRIMARY KEY, entity_id INTEGER, url TEXT, secret TEXT, events TEXT, is_active INTEGER,
   last_status_code INTEGER, last_sent_at TEXT, success_rate TEXT, created_at TEXT,

@@ -69,6 +69,11 @@ class Switches:
     """Of a batch; 413 above it."""
     max_body_bytes: int = 10_000_000
     """Of a batch's body; a gateway's 413 above it."""
+    enrollment: Literal["created", "queued"] = "created"
+    """What POST /credentials answers: 201 with the credential (OpenAPI), or 202 with an
+    enrollment to ask for (DOCS-NEW)."""
+    enrollment_seconds: float = 15.0
+    """From a queued enrollment to its end, by the sandbox's clock."""
     webhook_body: Literal["new", "old"] = "new"
     """Which generation of body events have: the documented one, or the older schema's."""
     webhook_signature: Literal["hex", "sha256", "hmac-sha256"] = "hex"
