@@ -25,9 +25,10 @@ from tupana_etl.extract.reading import OnRows
 from tupana_etl.extract.refresh import refresh_document, refresh_documents
 from tupana_etl.inbox import drain as hints
 from tupana_etl.inbox.drain import Drained
+from tupana_etl.inbox.mirror import mirror as mirror_inbox
 from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.outbox.mirror import mirror
+from tupana_etl.outbox.mirror import mirror as mirror_outbox
 from tupana_etl.outbox.run import Tell
 from tupana_etl.outbox.send import SendResult, send
 from tupana_etl.settings import Settings
@@ -298,7 +299,8 @@ def choose(names: Sequence[str]) -> list[Stream]:
 
 def _build(con: Connection, settings: Settings) -> list[ModelRun]:
     check_publishable(con)
-    mirror(con, settings.home)
+    mirror_outbox(con, settings.home)
+    mirror_inbox(con, settings.home)
     return run_models(con, home_is_sandbox=home.is_sandbox(settings.home))
 
 

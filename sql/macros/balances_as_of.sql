@@ -16,7 +16,8 @@
 -- is_paid: Marked as paid by the company.
 -- is_partially_paid: Marked as partially paid.
 -- paid_at: When it was paid; NULL when nobody knows.
--- paid_at_source: event, observed or unknown; NULL when not paid.
+-- paid_at_source: event, outbox, webhook, observed or unknown, as in marts.documents; NULL when
+-- not paid.
 -- document_id: Tu Pana's id on the company's side, else on the other.
 -- master_entity_id: Company of document_id.
 -- basis: How well that day is known, as in marts.receivables_as_of.

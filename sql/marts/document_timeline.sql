@@ -5,7 +5,8 @@
 -- event: issued, received_by_sii, acknowledged, claimed, accepted_tacit, due, paid, ceded, ceded_back or note.
 -- happened_on: Day of the event, in Santiago; NULL when nobody knows.
 -- happened_at: Its time, where one is known.
--- source: Where it is known from: document, sii, computed, event, observed, unknown or cession.
+-- source: Where it is known from: document, sii, computed, cession, or for a payment the
+-- paid_at_source of marts.documents.
 -- amount: Amount of the event in the document's currency: total, note or cession; NULL for others.
 -- detail: SII's event code, the note, or the assignee.
 -- is_future: It has not come yet at as_of (a due date).

@@ -50,7 +50,9 @@
 -- is_paid: Marked as paid by company_rut (by the other side where ours is not in the data).
 -- is_partially_paid: Marked as partially paid.
 -- paid_at: When it was paid; NULL when nobody knows.
--- paid_at_source: event, observed (between two syncs) or unknown; NULL when not paid.
+-- paid_at_source: Who says when, the first of these that does: event (of the API), outbox (a
+-- payment booked from here, the day in its row), webhook (that announced it), observed (between
+-- two syncs) or unknown; NULL when not paid.
 -- is_ceded: Ceded, registered by SII, and not ceded back.
 -- is_cession_processing: A cession is on its way.
 -- assignee_rut: Who holds the credit.

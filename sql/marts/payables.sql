@@ -45,7 +45,8 @@
 -- is_paid: Marked as paid by the buyer.
 -- is_partially_paid: Marked as partially paid.
 -- paid_at: When it was paid; NULL when nobody knows.
--- paid_at_source: event, observed or unknown; NULL when not paid.
+-- paid_at_source: event, outbox, webhook, observed or unknown, as in marts.documents; NULL when
+-- not paid.
 -- is_closed_at_issue: Cash, free or receipt: no debt remains.
 -- status: open, partially_paid, paid, closed_at_issue, credited (by notes) or applied (a note that
 --   moved to its root).

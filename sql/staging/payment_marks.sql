@@ -37,8 +37,9 @@ seen AS (
         p.role,
         if(v.is_first, p.start_day, timezone('America/Santiago', v.valid_from)::DATE) AS day,
         v.valid_from AS moment,
-        -- What an event dates was not paid before it, whatever the first sight says.
-        v.is_paid AND p.payment_source IS DISTINCT FROM 'event' AS is_paid,
+        -- What an event or a row of the outbox dates was not paid before it, whatever the
+        -- first sight says.
+        v.is_paid AND coalesce(p.payment_source NOT IN ('event', 'outbox'), true) AS is_paid,
         v.is_partial,
         v.pending
     FROM versions AS v

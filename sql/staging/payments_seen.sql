@@ -3,23 +3,11 @@
 -- doc_key: Key of the document.
 -- issued_seen_at: When the issuer's row was first seen paid after having been seen unpaid.
 -- received_seen_at: The same on the receiver's side.
-WITH last_unpaid AS (
-    SELECT master_entity_id, document_type, id AS document_id, max(valid_to) AS seen_at
-    FROM history.documents
-    WHERE
-        valid_to IS NOT NULL
-        AND lower(payment_status) IS DISTINCT FROM 'paid'
-        AND coalesce(
-            NOT is_paid, lower(payment_status) IN ('unpaid', 'partially_paid'), pending_amount > 0
-        )
-    GROUP BY ALL
-)
-
 SELECT
     s.doc_key,
     max(u.seen_at) FILTER (u.document_type = 'issued') AS issued_seen_at,
     max(u.seen_at) FILTER (u.document_type = 'received') AS received_seen_at
-FROM last_unpaid AS u
+FROM staging.unpaid_versions AS u
 INNER JOIN staging.sides AS s
     ON
         u.master_entity_id = s.master_entity_id

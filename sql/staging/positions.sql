@@ -12,8 +12,11 @@
 -- is_paid: This side marked it as paid.
 -- is_partial: This side marked it as partially paid.
 -- pending: What this side says is left of a partial payment.
--- payment_at: Time of the payment event or of its first sight; NULL when unknown.
--- payment_source: event, observed or unknown; NULL when not paid.
+-- payment_at: When it was paid, as its source says; NULL when unknown.
+-- payment_source: Who says when, the first of these that does: event (of the API, but not the one
+-- that our own booking made: it has the time of the booking), outbox (booked from here: the day
+-- of the payment in the row), webhook (that announced it, unless the mark was seen before),
+-- observed (first seen paid between two syncs), unknown; NULL when not paid.
 -- speaker_type: issued or received: the side whose row speaks.
 -- speaker_entity_id: Company of that row.
 -- speaker_id: Document id of that row.
@@ -55,6 +58,11 @@ spoken AS (
             coalesce(v.received_paid_at, v.issued_paid_at)) AS event_at,
         if(by_issuer, coalesce(s.issued_seen_at, s.received_seen_at),
             coalesce(s.received_seen_at, s.issued_seen_at)) AS seen_paid_at,
+        -- A payment's own side first, then the other one, as of events.
+        if(g.paid_on IS NULL, h.paid_on, g.paid_on) AS paid_on,
+        if(g.paid_on IS NULL, h.booked_from, g.booked_from) AS booked_from,
+        if(g.paid_on IS NULL, h.booked_until, g.booked_until) AS booked_until,
+        coalesce(g.announced_at, h.announced_at) AS announced_at,
         if(issuer_speaks, 'issued', 'received') AS speaker_type,
         if(issuer_speaks, b.issued_entity_id, b.received_entity_id) AS speaker_entity_id,
         if(issuer_speaks, b.issued_id, b.received_id) AS speaker_id,
@@ -66,6 +74,36 @@ spoken AS (
     LEFT JOIN ref.dte_types AS t ON b.dte_type_code = t.code
     LEFT JOIN staging.events AS v ON p.doc_key = v.doc_key
     LEFT JOIN staging.payments_seen AS s ON p.doc_key = s.doc_key
+    LEFT JOIN staging.payments_told AS g
+        ON
+            p.doc_key = g.doc_key
+            AND (g.document_type = 'issued') = (p.seller_is_issuer = (p.role = 'seller'))
+    LEFT JOIN staging.payments_told AS h
+        ON
+            p.doc_key = h.doc_key
+            AND (h.document_type = 'issued') <> (p.seller_is_issuer = (p.role = 'seller'))
+),
+
+dated AS (
+    SELECT
+        p.*,
+        f.seen_at,
+        CASE
+            WHEN NOT p.is_paid THEN NULL
+            WHEN p.event_at IS NOT NULL AND coalesce(
+                p.event_at NOT BETWEEN p.booked_from AND p.booked_until, true
+            ) THEN 'event'
+            WHEN p.paid_on IS NOT NULL THEN 'outbox'
+            WHEN p.announced_at <= coalesce(p.seen_paid_at, f.seen_at) THEN 'webhook'
+            WHEN p.seen_paid_at IS NOT NULL THEN 'observed'
+            ELSE 'unknown'
+        END AS payment_source
+    FROM spoken AS p
+    LEFT JOIN first_seen AS f
+        ON
+            p.speaker_entity_id = f.master_entity_id
+            AND p.speaker_type = f.document_type
+            AND p.speaker_id = f.id
 )
 
 SELECT
@@ -77,27 +115,22 @@ SELECT
     p.is_closed_at_issue,
     least(
         coalesce(p.date_issued, timezone('America/Santiago', p.date_reception)::DATE,
-            timezone('America/Santiago', f.seen_at)::DATE),
+            timezone('America/Santiago', p.seen_at)::DATE),
         c.as_of
     ) AS start_day,
-    timezone('America/Santiago', f.seen_at)::DATE AS seen_day,
+    timezone('America/Santiago', p.seen_at)::DATE AS seen_day,
     p.is_paid,
     p.is_partial,
     p.pending,
-    if(p.is_paid, coalesce(p.event_at, p.seen_paid_at), NULL) AS payment_at,
-    CASE
-        WHEN NOT p.is_paid THEN NULL
-        WHEN p.event_at IS NOT NULL THEN 'event'
-        WHEN p.seen_paid_at IS NOT NULL THEN 'observed'
-        ELSE 'unknown'
-    END AS payment_source,
+    CASE p.payment_source
+        WHEN 'event' THEN p.event_at
+        WHEN 'outbox' THEN timezone('America/Santiago', p.paid_on::TIMESTAMP)
+        WHEN 'webhook' THEN p.announced_at
+        WHEN 'observed' THEN p.seen_paid_at
+    END AS payment_at,
+    p.payment_source,
     p.speaker_type,
     p.speaker_entity_id,
     p.speaker_id
-FROM spoken AS p
+FROM dated AS p
 CROSS JOIN staging.calendar AS c
-LEFT JOIN first_seen AS f
-    ON
-        p.speaker_entity_id = f.master_entity_id
-        AND p.speaker_type = f.document_type
-        AND p.speaker_id = f.id

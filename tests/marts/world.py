@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 
+from tupana_etl.warehouse.mirror import create_missing
 from tupana_etl.warehouse.models import run_models
 from tupana_etl.warehouse.tables import create_tables
 
@@ -25,6 +26,7 @@ class World:
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.mirrored: list[tuple[str, dict[str, Any]]] = []
         self._next = 0
         for rut, key in _IDS.items():
             self.add("master_entities", id=key, master_entity_id=key, tax_id=rut, name=rut)
@@ -72,6 +74,19 @@ class World:
             )
         return key
 
+    def booked(
+        self, document: str, paid_on: date | None, verified: datetime, **values: Any
+    ) -> None:
+        """A payment sent from here, a second before it was read back; UNPAID without a day."""
+        event = "PAID" if paid_on else "UNPAID"
+        sent = verified - timedelta(seconds=1)
+        told = {"document_id": document, "event": event, "paid_on": paid_on, "sent_at": sent}
+        self.mirrored.append(("outbox.payments", told | {"verified_at": verified} | values))
+
+    def announced(self, document: str, at: datetime, event: str = "document.paid") -> None:
+        told = {"event_type": event, "document_id": document, "announced_at": at}
+        self.mirrored.append(("inbox.events", told))
+
     def event(self, document: str, code: str, at: datetime, side: str = "issued") -> None:
         self.add(
             "document_states",
@@ -101,13 +116,12 @@ class World:
     def run(self, order: list[int] | None = None, **options: Any) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect()
         create_tables(con)
-        for i in order if order is not None else range(len(self.rows)):
-            stream, row = self.rows[i]
+        create_missing(con)
+        rows = [(f"history.{stream}", row) for stream, row in self.rows]
+        for table, row in [rows[i] for i in order or range(len(rows))] + self.mirrored:
             names = ", ".join(f'"{c}"' for c in row)
             marks = ", ".join("?" for _ in row)
-            con.execute(
-                f"INSERT INTO history.{stream} ({names}) VALUES ({marks})", list(row.values())
-            )
+            con.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
         return self.rerun(con, **options)
 
     @staticmethod

@@ -13,6 +13,7 @@ from tupana_etl.outbox import payment_contract, rows, sources
 from tupana_etl.outbox.ledger import open_ledger
 from tupana_etl.outbox.plan import Caps
 from tupana_etl.outbox.states import State
+from tupana_etl.pipeline import rebuild_marts, sync
 
 from .desk import REPO
 from .till import Document, Till, fault, open_till
@@ -55,6 +56,26 @@ def test_a_payment_is_booked_once_and_read_back(till: Till, unpaid: list[Documen
     assert {row.state for row in again.rows} == {State.VERIFIED}
     assert till.send().requests == 0
     assert till.entries() == wanted
+
+
+def test_the_day_of_a_payment_is_published_and_comes_again_with_the_ledger(
+    till: Till, unpaid: list[Document]
+) -> None:
+    document, day = unpaid[-1], today() - timedelta(days=3)
+    dated = f"""SELECT timezone('America/Santiago', paid_at)::DATE, paid_at_source
+        FROM marts.documents WHERE doc_key = '{"|".join(document[:3])}'"""
+    till.plan_payments(till.payment("bank:1", document, paid_on=day.isoformat()))
+    assert till.send().counts == {State.VERIFIED: 1}
+    sync(till.settings)
+    assert till.ask(dated) == [(day, "outbox")]
+    everything = "SELECT * FROM marts.documents ORDER BY ALL"
+    published = till.ask(everything)
+    rebuild_marts(till.settings, from_lake=True)
+    assert till.ask(everything) == published
+    for file in till.home.glob("ledger.*"):
+        file.unlink()
+    rebuild_marts(till.settings, from_lake=True)
+    assert till.ask(dated) == [(today(), "observed")]
 
 
 def test_what_is_paid_already_is_adopted_and_never_sent(till: Till, paid: list[Document]) -> None:

@@ -10,12 +10,14 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tupana_etl.domain import utcnow
 from tupana_etl.errors import ConfigError, DataError
 from tupana_etl.inbox.event import read
 from tupana_etl.inbox.receiver import MOST_BYTES, application
@@ -118,10 +120,10 @@ def test_the_older_generation_is_read_and_its_delivery_id_counts(receiver: Recei
         (b"not json", "cannot be read"),
         (b"[" * 200_000, "cannot be read"),
         (b'{"data":' * 50_000 + b"1" + b"}" * 50_000, "cannot be read"),
-        (event(what="credential.invalid"), "names no document"),
-        (event({"a": 1}), "names no document"),
-        (event("../../v1/credentials"), "names no document"),
-        (event(True), "names no document"),
+        (event(what="credential.invalid"), "names nothing to read"),
+        (event({"a": 1}), "names nothing to read"),
+        (event("../../v1/credentials"), "names nothing to read"),
+        (event(True), "names nothing to read"),
     ],
     ids=["no-json", "arrays", "objects", "other", "object-id", "path-id", "true"],
 )
@@ -202,6 +204,33 @@ def test_the_inbox_is_the_users_alone_and_durable(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "home" / "inbox.sqlite").stat().st_mode) == 0o600
+
+
+def test_an_inbox_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    with open_inbox(tmp_path) as inbox:
+        inbox.keep(read(event(), {}), utcnow())
+        for column in ("batch_id", "announced_at"):
+            inbox.con.execute(f"ALTER TABLE events DROP COLUMN {column}")
+        inbox.con.execute("PRAGMA user_version = 1")
+    with open_inbox(tmp_path) as inbox:
+        assert inbox.keep(read(event(8), {}), utcnow())
+        assert [(e.document_id, e.batch_id) for e in inbox.waiting()] == [("7", ""), ("8", "")]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("2026-11-24T10:00:00Z", "2026-11-24T10:00:00.000000+00:00"),
+        ("2026-11-24T07:00:00", "2026-11-24T10:00:00.000000+00:00"),  # Santiago's, as in traces
+        ("2026-11-24T12:00:01Z", "2026-11-24T12:00:00.000000+00:00"),  # not before it came
+        ("yesterday", "2026-11-24T12:00:00.000000+00:00"),
+    ],
+)
+def test_when_it_happened_is_kept(tmp_path: Path, told: str, kept: str) -> None:
+    body = json.dumps({"event": "document.paid", "created_at": told, "data": {"id": 7}}).encode()
+    with open_inbox(tmp_path) as inbox:
+        inbox.keep(read(body, {}), datetime(2026, 11, 24, 12, tzinfo=UTC))
+        assert inbox.con.execute("SELECT announced_at FROM events").fetchone() == (kept,)
 
 
 def test_an_inbox_of_another_kind_is_told_of(tmp_path: Path) -> None:

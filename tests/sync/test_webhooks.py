@@ -95,6 +95,9 @@ def test_a_payment_is_published_by_one_small_read(here: Site, receiver: Receiver
     done = pipeline.drain(here.settings)
     assert (done.read, done.complete, done.events) == ([document], True, 1)
     assert is_paid(here, document)
+    told = f"SELECT announced_at FROM inbox.events WHERE document_id = '{document}'"
+    dated = f"SELECT paid_at FROM marts.documents WHERE document_id = '{document}' AND "
+    assert here.query(dated + "paid_at_source = 'webhook'") == here.query(told)
     assert here.stats()["requests"] - before == 2  # the companies, and the document
     assert pipeline.drain(here.settings).events == 0
     assert here.stats()["requests"] - before == 2, "nothing pending costs nothing"

@@ -1,4 +1,4 @@
-"""``inbox.sqlite``: verified events, each once, until the document they name was read.
+"""``inbox.sqlite``: verified events, each once, until what they name was read.
 
 Rollback journal and ``synchronous=FULL``: what was answered with 200 is on disk. A row holds
 no text of the body, only what it is about and its hash.
@@ -20,7 +20,7 @@ from tupana_etl.errors import DataError
 from tupana_etl.inbox.event import Event
 
 FILE = "inbox.sqlite"
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 10.0
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=30), timedelta(hours=1)
 
@@ -33,17 +33,24 @@ CREATE TABLE events (
   event_id TEXT NOT NULL, delivery_id TEXT NOT NULL, body_sha256 TEXT NOT NULL UNIQUE,
   received_at TEXT NOT NULL, copies INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
-  next_at TEXT NOT NULL, settled_at TEXT);
+  next_at TEXT NOT NULL, settled_at TEXT,
+  batch_id TEXT NOT NULL DEFAULT '', announced_at TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX events_event_id ON events (event_id) WHERE event_id <> '';
 CREATE UNIQUE INDEX events_delivery_id ON events (delivery_id) WHERE delivery_id <> '';
 CREATE INDEX events_pending ON events (next_at) WHERE state = 'pending';
 PRAGMA user_version = {VERSION};
 """
+SINCE_1 = f"""
+ALTER TABLE events ADD COLUMN batch_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN announced_at TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = {VERSION};
+"""
+"""What a file of version 1 lacks."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """An event whose document is still to be read."""
+    """An event whose document or batch is still to be read."""
 
     number: int
     event_type: str
@@ -51,6 +58,7 @@ class Pending:
     attempts: int
     reason: str
     """Why the last attempt failed; '' before the first."""
+    batch_id: str
 
 
 @dataclass
@@ -65,9 +73,9 @@ class Inbox:
         On disk when it returns. Raises sqlite3.Error when the disk refuses.
         """
         state, reason = ("pending", "")
-        if not event.is_about_a_document:
+        if not (event.is_about_a_document or event.is_about_a_batch):
             state = "ignored"
-            reason = "names no document" if event.event_type else "cannot be read"
+            reason = "names nothing to read" if event.event_type else "cannot be read"
         with self.con:
             self.con.execute("BEGIN IMMEDIATE")
             known = self.con.execute(
@@ -80,10 +88,13 @@ class Inbox:
             at = stamp(now)
             self.con.execute(
                 "INSERT INTO events (event_type, document_id, event_id, delivery_id, body_sha256, "
-                "received_at, state, reason, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "received_at, state, reason, next_at, batch_id, announced_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(event.event_type, event.document_id, event.event_id, event.delivery_id),
-                    *(event.body_sha256, at, state, reason, at),
+                    *(event.body_sha256, at, state, reason, at, event.batch_id),
+                    # What is still to come cannot have been announced.
+                    stamp(min(event.announced_at or now, now)),
                 ),
             )
         return True
@@ -91,7 +102,7 @@ class Inbox:
     def due(self, now: datetime) -> list[Pending]:
         """Events whose document may be read now, oldest first."""
         rows = self.con.execute(
-            "SELECT number, event_type, document_id, attempts, reason FROM events "
+            "SELECT number, event_type, document_id, attempts, reason, batch_id FROM events "
             "WHERE state = 'pending' AND next_at <= ? ORDER BY number",
             (stamp(now),),
         )
@@ -126,7 +137,7 @@ class Inbox:
     def waiting(self) -> list[Pending]:
         """Every event not settled, due or not, oldest first."""
         rows = self.con.execute(
-            "SELECT number, event_type, document_id, attempts, reason FROM events "
+            "SELECT number, event_type, document_id, attempts, reason, batch_id FROM events "
             "WHERE state = 'pending' ORDER BY number"
         )
         return [Pending(*row) for row in rows]
@@ -166,16 +177,19 @@ def open_inbox(home: Path) -> Iterator[Inbox]:
 
 
 def _prepare(con: sqlite3.Connection, path: Path) -> None:
-    (version,) = con.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        con.execute("BEGIN IMMEDIATE")
-        (version,) = con.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in SCHEMA.split(";"):
-                con.execute(statement)
-        con.execute("COMMIT")
-    elif version > VERSION:
+    if _version(con) > VERSION:
         raise DataError(f"{path} was written by a newer version of tupana. Upgrade it.")
+    if _version(con) < VERSION:
+        con.execute("BEGIN IMMEDIATE")
+        script = {0: SCHEMA, 1: SINCE_1}.get(_version(con), "")  # another may have been faster
+        for statement in script.split(";"):
+            con.execute(statement)
+        con.execute("COMMIT")
+
+
+def _version(con: sqlite3.Connection) -> int:
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _pause(attempts: int) -> timedelta:

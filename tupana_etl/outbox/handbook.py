@@ -103,7 +103,10 @@ PAYMENTS_AFTER = """- The document is read first: what reads as wanted
   person decides (`tupana outbox resolve`).
 - Paid again after an `UNPAID` is another payment: it has a row key of its own. While one row about
   a document is in doubt, no other about it is sent.
-- `paid_on` and `source` stay in the ledger: `tupana outbox plan payments --show ROW_KEY`.
+- `paid_on` and `source` stay in the ledger (`tupana outbox plan payments --show ROW_KEY`): the API
+  takes neither. Once the row is VERIFIED, the next sync dates the payment with its `paid_on`
+  (`paid_at` in the marts, with `outbox` as `paid_at_source`), unless the API itself gives another
+  day than that of this booking. Keep the ledger: a rebuilt warehouse takes the day from there.
 
 ### Acceptances and claims
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tupana_etl.outbox import custody
+from tupana_etl.outbox.payment_drafts import Payment, entry_of
+from tupana_etl.outbox.states import PAYMENT, State
 from tupana_etl.warehouse.database import Connection
-from tupana_etl.warehouse.mirror import Columns, replace_table
+from tupana_etl.warehouse.mirror import PAYMENTS, Columns, Mirrored, replace_table
 
 MONEY = "DECIMAL(18,4)"
 
@@ -75,42 +80,66 @@ _ROWS = ", ".join(
     else name
     for name in ROWS
 )
+TABLES = (
+    Mirrored("outbox.rows", "Rows asked to be issued, and where they stand.", ROWS),
+    Mirrored("outbox.events", "All that happened to each row.", EVENTS),
+    Mirrored("outbox.attempts", "Every attempt to send.", ATTEMPTS),
+    PAYMENTS,
+)
+
 _EVENTS = """SELECT i.row_key, i.generation, e.at, e.actor, e.from_state, e.to_state, e.reason,
     e.evidence FROM events e JOIN intents i ON i.id = e.intent_id ORDER BY e.id"""
 _ATTEMPTS = """SELECT a.envelope_id, a.number,
     (SELECT count(*) FROM members m WHERE m.envelope_id = a.envelope_id),
     a.opened_at, a.closed_at, a.outcome, a.http_status, a.request_id, a.batch_id
     FROM attempts a ORDER BY a.id"""
+_PAYMENTS = """SELECT i.row_key, i.document_id, i.payload,
+    (SELECT min(a.opened_at) FROM attempts a WHERE a.envelope_id = i.envelope_id),
+    (SELECT max(e.at) FROM events e WHERE e.intent_id = i.id AND e.to_state = i.state
+        AND e.from_state <> i.state)
+    FROM intents i WHERE i.op = ? AND i.state = ? ORDER BY i.id"""
 
 _log = logging.getLogger(__name__)
 
 
 def mirror(con: Connection, home: Path) -> None:
-    """Replaces ``outbox.rows``, ``outbox.events`` and ``outbox.attempts``; empty without a
-    ledger. ``con`` is the open warehouse, outside any transaction."""
+    """Replaces the tables of schema ``outbox``; empty without a ledger.
+
+    ``con`` is the open warehouse, outside any transaction.
+    """
     found = _read(home / custody.LEDGER)
     if found is None:
         return
     con.begin()
     try:
-        replace_table(con, "rows", "Rows asked to be issued, and where they stand.", ROWS, found[0])
-        replace_table(con, "events", "All that happened to each row.", EVENTS, found[1])
-        replace_table(con, "attempts", "Every attempt to send.", ATTEMPTS, found[2])
+        for table, rows in zip(TABLES, found, strict=True):
+            replace_table(con, table, rows)
     except BaseException:
         con.rollback()
         raise
     con.commit()
 
 
-def _read(path: Path) -> tuple[list[Any], list[Any], list[Any]] | None:
+def _read(path: Path) -> list[list[Any]] | None:
     """One moment of the ledger, read beside whoever writes it; None when it cannot be read."""
     if not path.exists():
-        return [], [], []
+        return [[] for _ in TABLES]
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as ledger:
             ledger.execute("BEGIN")
             rows = ledger.execute(f"SELECT {_ROWS} FROM intents ORDER BY id").fetchall()
-            return rows, ledger.execute(_EVENTS).fetchall(), ledger.execute(_ATTEMPTS).fetchall()
-    except sqlite3.Error as error:
+            events, attempts = ledger.execute(_EVENTS).fetchall(), ledger.execute(_ATTEMPTS)
+            booked = ledger.execute(_PAYMENTS, (PAYMENT, State.VERIFIED)).fetchall()
+            return [rows, events, attempts.fetchall(), list(_payments(booked))]
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
         _log.error("%s cannot be read (%s): schema outbox stays as it was.", path, error)
         return None
+
+
+def _payments(booked: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str | None, ...]]:
+    """Payments of verified rows; what was said to SII about a document is none."""
+    for row_key, document_id, payload, sent_at, verified_at in booked:
+        asked = entry_of(payload)
+        if isinstance(asked, Payment):
+            said = (asked.event_code, asked.paid_on, asked.source)
+            yield (row_key, document_id, *said, sent_at, verified_at)

@@ -33,6 +33,7 @@ SOURCES = {
     "computed": "calculado",
     "event": "evento de pago",
     "observed": "vista entre dos sincronizaciones",
+    "outbox": "pago registrado desde aquí",
     "webhook": "aviso de Tu Pana",
     "unknown": "no consta",
     "cession": "registro de cesiones",

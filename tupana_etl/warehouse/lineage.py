@@ -17,7 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from tupana_etl.errors import ModelError
-from tupana_etl.warehouse import reference, tables
+from tupana_etl.warehouse import mirror, reference, tables
 from tupana_etl.warehouse.model_files import Model
 
 Origin = tuple[str, str]
@@ -54,9 +54,11 @@ def declared_columns() -> dict[str, list[str]]:
     with duckdb.connect() as con:
         tables.create_tables(con)
         reference.create(con)
+        mirror.create_missing(con)
         rows = con.execute(
             """SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index)
-            FROM duckdb_columns() WHERE schema_name IN ('raw', 'history', 'ref') GROUP BY ALL"""
+            FROM duckdb_columns()
+            WHERE schema_name IN ('raw', 'history', 'ref', 'outbox', 'inbox') GROUP BY ALL"""
         ).fetchall()
     return dict(rows)
 

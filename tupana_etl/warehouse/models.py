@@ -20,7 +20,7 @@ import duckdb
 
 from tupana_etl import domain
 from tupana_etl.errors import ModelError
-from tupana_etl.warehouse import reference
+from tupana_etl.warehouse import mirror, reference
 from tupana_etl.warehouse.model_files import (
     Model,
     find_files,
@@ -72,6 +72,7 @@ def run_models(
         for schema in sorted({m.schema for m in models}):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         reference.create(con)
+        mirror.create_missing(con)
         runs = []
         for model in models:
             if model.is_macro:
