@@ -34,7 +34,7 @@ $(STAMP): stale
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench-marts bench-scale check format dev notebooks lock wheel-check clean stale
+.PHONY: help setup demo test test-long bench bench-quick bench-lock bench-marts bench-scale check format dev notebooks lock wheel-check clean stale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,12 @@ test: $(STAMP) ## Run the tests (ARGS='-k rut' to choose)
 
 test-long: $(STAMP) ## Run the tests' long relatives: 300 fault schedules, 10,000 histories, kills, a browser
 	@$(PY) -m pytest -n 2 --dist worksteal -m long $(ARGS)
+
+bench: $(STAMP) ## Measure a sync beside floors and peers: an hour (ARGS='--runs 3')
+	@$(PY) -m bench.run $(ARGS)
+
+bench-quick: $(STAMP) ## The same for the floors, dlt and the SDK: three minutes
+	@$(PY) -m bench.run --quick $(ARGS)
 
 bench-marts: $(STAMP) ## Measure all models on a million documents (ARGS='--documents 100000')
 	@$(PY) bench/marts.py $(ARGS)
@@ -106,6 +112,15 @@ lock: ## Resolve the dependencies again (ARGS=--upgrade for newer ones)
 	$(LOCK) -o requirements.lock; \
 	$(LOCK) --extra server --group dev --group notebooks --group build -c requirements.lock \
 	  -o requirements-dev.lock
+
+# What each peer needs is locked here and installed by the bench, apart from our own.
+bench-lock: $(STAMP) ## Resolve the peers' dependencies again (ARGS=--upgrade for newer ones)
+	@set -eu; $(PY) -m pip install -q uv; \
+	for peer in bench/peers/*; do \
+	  $(PY) -m uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-annotate --custom-compile-command 'make bench-lock' $(ARGS) \
+	    "$$peer/requirements.in" -o "$$peer/requirements.lock"; \
+	done
 
 # Alone in an empty folder with the run-time lock only: the wheel forgets nothing.
 wheel-check: $(STAMP) ## Build the wheel and use it as a user would: demo, reports, Dagster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -77,6 +78,8 @@ class Counts:
     bytes: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
+    cpu: float = 0
+    """Processor seconds of the server since it started."""
 
 
 @dataclass
@@ -163,6 +166,7 @@ class App:
         told: dict[str, Callable[[Query], None]] = {"/set": self._set, "/flip": self._flip}
         if name in told:
             told[name](asked)
+        self.counts.cpu = time.process_time()
         return 200, json.dumps(asdict(self.counts)).encode()
 
     def _set(self, asked: Query) -> None:

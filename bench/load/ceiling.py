@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from bench.fetch import fetch_all, page
 from bench.load.running import Server
 
-PAGES = 4000
+PAGES = 2000
 
 
 @dataclass(frozen=True)
 class Ceiling:
     pages_per_second: float
     bytes_per_second: float
+    cpu_per_page: float
+    """Seconds of processor time the server itself spends on a page."""
 
 
 def ceiling(server: Server, in_flight: int = 8) -> Ceiling:
@@ -26,7 +28,7 @@ def ceiling(server: Server, in_flight: int = 8) -> Ceiling:
     server.set()
     last = max(1, server.world.documents // 100)
     targets = [page(1 + n % last) for n in range(PAGES)]
-    started = time.perf_counter()
+    before, started = server.counts(), time.perf_counter()
     asyncio.run(fetch_all(server.url, targets, in_flight, lambda _: None))
-    seconds = time.perf_counter() - started
-    return Ceiling(PAGES / seconds, server.counts().bytes / seconds)
+    seconds, after = time.perf_counter() - started, server.counts()
+    return Ceiling(PAGES / seconds, after.bytes / seconds, (after.cpu - before.cpu) / PAGES)
