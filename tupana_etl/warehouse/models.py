@@ -133,9 +133,12 @@ def _make_macro(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 def _comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     """Documents the table, and refuses a header that does not match it."""
     _check_header(model, [row[0] for row in con.execute(f"DESCRIBE {model.name}").fetchall()])
-    con.execute(f"COMMENT ON TABLE {model.name} IS {quoted(model.description)}")
-    for column, doc in model.columns.items():
-        con.execute(f'COMMENT ON COLUMN {model.name}."{column}" IS {quoted(doc)}')
+    told = [f"COMMENT ON TABLE {model.name} IS {quoted(model.description)}"]
+    told += (
+        f'COMMENT ON COLUMN {model.name}."{column}" IS {quoted(doc)}'
+        for column, doc in model.columns.items()
+    )
+    con.execute("; ".join(told))
 
 
 def _check_header(model: Model, made: list[str]) -> None:

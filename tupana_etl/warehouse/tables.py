@@ -98,9 +98,9 @@ def _create(con: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Column]
 def _comment(
     con: duckdb.DuckDBPyConnection, what: str, name: str, doc: str, columns: Sequence[Column]
 ) -> None:
-    con.execute(f"COMMENT ON {what} {name} IS {quoted(doc)}")
-    for c in columns:
-        con.execute(f'COMMENT ON COLUMN {name}."{c.name}" IS {quoted(c.doc)}')
+    told = [f"COMMENT ON {what} {name} IS {quoted(doc)}"]
+    told += (f'COMMENT ON COLUMN {name}."{c.name}" IS {quoted(c.doc)}' for c in columns)
+    con.execute("; ".join(told))  # one call: half the time of a call each
 
 
 def _fill_reference(con: duckdb.DuckDBPyConnection) -> None:
