@@ -37,6 +37,11 @@ def test_the_demo_needs_no_key_and_no_network(tupana: Runner) -> None:
     assert sum(s["new"] for s in again.json["sync"]["streams"]) == 0
     total = sum(int(row[2]) for row in again.json["ageing"] if row[2])
     query = "SELECT sum(open_balance_clp) FROM marts.receivables WHERE bucket IS NOT NULL"
+    ((whole, in_pesos, foreign),) = again.json["currencies"]
+    assert int(whole) == total == int(in_pesos) + int(foreign) > int(in_pesos) > 0
+    told = " ".join(shown.out.split())
+    amounts = [f"{int(n):,}".replace(",", ".") for n in (in_pesos, foreign)]
+    assert f"{amounts[0]} is in pesos and {amounts[1]} in foreign currency" in told
     (tupana.folder / ".env").unlink()
     found = tupana.inside("query", query, "--json", changes={"TUPANA_HOME": str(demo)})
     assert int(found.json["rows"][0][0]) == total > 0

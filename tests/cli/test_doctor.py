@@ -69,7 +69,13 @@ def test_damage_and_an_unfinished_sync(synced: Runner, tmp_path: Path) -> None:
     found = levels(told)
     assert (found["home"], found["lake"], found["last sync"]) == ("warn", "fail", "fail")
     (sick.home / "analytics.duckdb").write_bytes(b"no database")
-    assert levels(sick.inside("doctor", "--json"))["analytics"] == "fail"
+    checks = sick.inside("doctor", "--json").json["checks"]
+    [broken] = [c for c in checks if c["name"] == "analytics"]
+    assert (broken["level"], broken["found"]) == ("fail", "cannot be used")
+    # one cause, one cure: that of every other command that meets the file
+    said = sick.inside("query", "SELECT 1").err
+    assert "Move it away and run `tupana marts`" in broken["to_do"]
+    assert broken["to_do"] in " ".join(said.split())
 
 
 @pytest.fixture

@@ -50,11 +50,12 @@ def test_receivables_equal_the_marts(synced: Runner) -> None:
     [(balance, overdue, documents)] = ask(
         synced.home,
         """SELECT sum(open_balance_clp), sum(open_balance_clp) FILTER (bucket <> 'not_due'),
-            count(*) FROM marts.receivables WHERE bucket IS NOT NULL AND currency = 'CLP'""",
+            count(*) FROM marts.receivables WHERE bucket IS NOT NULL""",
     )
-    assert told["figures"]["open_balance_clp"] == balance
-    assert told["figures"]["overdue_clp"] == overdue
-    assert told["figures"]["documents"] == documents
+    figures = told["figures"]
+    assert figures["open_balance_clp"] == balance
+    assert figures["overdue_clp"] == overdue
+    assert figures["documents"] + figures["documents_without_clp"] == documents
     assert told["complete"] is True
     path = Path(told["path"])
     assert path == synced.home / "exports" / f"receivables-{told['as_of']}.html"
@@ -66,10 +67,42 @@ def test_receivables_equal_the_marts(synced: Runner) -> None:
     for (bucket,) in ask(
         synced.home,
         """SELECT sum(open_balance_clp)::BIGINT FROM marts.receivables
-        WHERE bucket IS NOT NULL AND currency = 'CLP' GROUP BY bucket""",
+        WHERE bucket IS NOT NULL GROUP BY bucket""",
     ):
         assert f">{pesos(bucket)}</td>" in page
     assert "DATOS DE PRUEBA" in page
+
+
+def test_foreign_documents_count_at_their_own_rate_and_are_said_apart(
+    synced: Runner, tmp_path: Path
+) -> None:
+    largest = "(SELECT max_by(doc_key, open_balance_clp) FROM marts.receivables)"
+    # a dollar at 1,000 pesos; of a second document nobody knows the rate
+    settings = changed(
+        synced.home,
+        tmp_path,
+        f"""UPDATE marts.documents SET currency = 'USD', exchange_rate = 1000
+        WHERE doc_key = {largest}""",
+        """UPDATE marts.documents SET currency = 'EUR', exchange_rate = NULL WHERE doc_key = (
+            SELECT min_by(doc_key, open_balance_clp) FROM marts.receivables
+            WHERE open_balance_clp > 0)""",
+    )
+    [(balance, foreign, in_dollars, unpriced)] = ask(
+        tmp_path,
+        """SELECT sum(open_balance_clp), sum(open_balance_clp) FILTER (currency <> 'CLP'),
+            sum(open_balance) FILTER (currency = 'USD'),
+            count(*) FILTER (open_balance_clp IS NULL)
+        FROM marts.receivables_as_of((SELECT max(as_of) FROM marts.receivables))""",
+    )
+    report = build("receivables", settings)
+    assert foreign == in_dollars * 1000 > 0
+    assert report.figures["open_balance_clp"] == balance
+    assert report.figures["in_foreign_currency_clp"] == foreign
+    assert report.figures["in_pesos_clp"] == balance - foreign
+    assert report.figures["documents_without_clp"] == unpriced == 1
+    page = read(write(report, settings))
+    assert f"de ello, {pesos(foreign)} en moneda extranjera" in page
+    assert "1 documento abierto está en moneda extranjera y sin tipo de cambio" in page
 
 
 def test_the_page_needs_nothing_and_runs_nothing(synced: Runner) -> None:
@@ -130,7 +163,7 @@ def test_a_day_of_the_past(synced: Runner, tmp_path: Path) -> None:
     told = synced.inside(*words, "--json").json
     [(balance, unknown)] = ask(
         synced.home,
-        f"""SELECT sum(open_balance_clp) FILTER (currency = 'CLP'),
+        f"""SELECT sum(open_balance_clp),
             count(*) FILTER (basis = 'before_first_sync' AND NOT is_closed_at_issue)
         FROM marts.receivables_as_of(DATE '{then}') WHERE company_rut = '{rut}'""",
     )
@@ -170,7 +203,7 @@ def test_one_company_of_one(synced: Runner) -> None:
     [(rut, total)] = ask(
         synced.home,
         """SELECT company_rut, sum(open_balance_clp) FROM marts.receivables
-        WHERE currency = 'CLP' GROUP BY 1 ORDER BY 1 LIMIT 1""",
+        GROUP BY 1 ORDER BY 1 LIMIT 1""",
     )
     report = build("receivables", settings, entity=rut.replace("-", ""))
     assert report.figures["open_balance_clp"] == total

@@ -39,9 +39,7 @@ def check_data(configured: Settings) -> Iterator[Check]:
         yield _check_freshness(configured)
         yield _check_findings(configured)
     except TupanaError as error:
-        yield Check(
-            "analytics", "fail", str(error), "Run `tupana marts --rebuild`: the lake has it all."
-        )
+        yield Check("analytics", "fail", "cannot be used", str(error))
 
 
 def _check_lake(configured: Settings) -> Check:

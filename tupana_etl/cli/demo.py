@@ -31,6 +31,12 @@ GROUP BY ALL ORDER BY ALL
 AGEING = """
 SELECT company_rut, bucket, sum(open_balance_clp) FROM marts.receivables_aging GROUP BY ALL
 """
+CURRENCIES = """
+SELECT coalesce(sum(open_balance_clp), 0),
+    coalesce(sum(open_balance_clp) FILTER (currency = 'CLP'), 0),
+    coalesce(sum(open_balance_clp) FILTER (currency <> 'CLP'), 0)
+FROM marts.receivables
+"""
 DEBTORS = """
 SELECT counterparty_rut, any_value(counterparty_name), sum(documents), sum(open_balance_clp),
     coalesce(sum(open_balance_clp) FILTER (bucket <> 'not_due'), 0)
@@ -93,6 +99,7 @@ def _figures(configured: Settings) -> dict[str, list[Any]]:
     queries = {
         "companies": COMPANIES,
         "ageing": AGEING,
+        "currencies": CURRENCIES,
         "debtors": DEBTORS,
         "documents_without_clp": UNPRICED,
         "data_quality": FINDINGS,
@@ -116,6 +123,14 @@ def _tell(configured: Settings, result: SyncResult, found: dict[str, list[Any]])
     output.write(tables.table(["company", "name", "documents"], companies, right=["documents"]))
     output.write("\nReceivables by days past due, pesos\n")
     _tell_ageing([row[0] for row in companies], found["ageing"])
+    ((_, in_pesos, foreign),) = found["currencies"]
+    if int(foreign):
+        text = (
+            f"Of this {output.number(int(in_pesos))} is in pesos and "
+            f"{output.number(int(foreign))} in foreign currency, at the exchange rate of each "
+            "document."
+        )
+        output.write(output.paragraph(text))
     ((unpriced,),) = found["documents_without_clp"]
     if unpriced:
         text = (

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     output.write(f"{report.kind} of {whose} at the end of {report.as_of}")
     for name, value in report.figures.items():
         if isinstance(value, int):
-            output.write(f"  {name:<20} {output.number(value):>20}")
+            output.write(f"  {name:<24} {output.number(value):>16}")
     output.write(str(path))
     for sentence in _notes(report):
         output.write(output.paragraph(sentence))

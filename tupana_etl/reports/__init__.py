@@ -56,8 +56,11 @@ def _receivables(source: Source, document: str | None, _: Terms | None) -> Made:
         "documents": t.documents,
         "customers": t.customers,
         "open_balance_clp": t.balance,
+        "in_pesos_clp": t.in_pesos,
+        "in_foreign_currency_clp": t.in_foreign,
         "overdue_clp": t.overdue,
         "claimed_clp": t.claimed,
+        "documents_without_clp": t.without_amount + t.without_rate,
     }
     return sections, figures
 

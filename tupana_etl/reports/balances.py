@@ -28,22 +28,30 @@ ACCEPTANCE = {
     None: ("No se acepta ni reclama en SII", "#9A9A9A"),
 }
 
-NOTHING = "No hay saldo por cobrar en pesos: aquí no hay nada que mostrar."
+NOTHING = "No hay saldo por cobrar que se pueda decir en pesos: aquí no hay nada que mostrar."
 
 
 def totals(source: Source) -> Any:
-    """Sums of the open documents in pesos; equal to marts.receivables to the peso."""
+    """Sums of the open documents in whole pesos; equal to marts.receivables to the peso.
+
+    A foreign document counts at its own exchange rate; without one it is in no sum, and
+    ``without_rate`` counts it. ``in_pesos`` and ``in_foreign`` add up to ``balance``.
+    """
     return source.row("""
         SELECT
-            count(*) AS documents,
-            count(DISTINCT customer) AS customers,
+            count(open_balance_clp) AS documents,
+            count(DISTINCT customer) FILTER (open_balance_clp IS NOT NULL) AS customers,
             coalesce(sum(open_balance_clp), 0)::BIGINT AS balance,
+            coalesce(sum(open_balance_clp) FILTER (currency = 'CLP'), 0)::BIGINT AS in_pesos,
+            balance - in_pesos AS in_foreign,
             coalesce(sum(open_balance_clp) FILTER (bucket <> 'not_due'), 0)::BIGINT AS overdue,
-            count(*) FILTER (bucket <> 'not_due') AS overdue_documents,
+            count(open_balance_clp) FILTER (bucket <> 'not_due') AS overdue_documents,
             coalesce(sum(open_balance_clp) FILTER (is_claimed), 0)::BIGINT AS claimed,
             coalesce(sum(open_balance_clp) FILTER (counterparty_is_own), 0)::BIGINT AS own,
-            count(*) FILTER (open_balance_clp IS NULL) AS without_amount
-        FROM open_pesos
+            count(*) FILTER (open_balance_clp IS NULL AND currency = 'CLP') AS without_amount,
+            count(*) FILTER (open_balance_clp IS NULL AND currency IS DISTINCT FROM 'CLP')
+                AS without_rate
+        FROM open_items
     """)
 
 
@@ -55,8 +63,8 @@ def summary(source: Source, t: Any) -> Section:
     else:
         blocks.append(
             Prose(
-                f"No hay documentos en pesos con saldo por cobrar al {day(source.as_of)} "
-                f"({source.company})."
+                "No hay documentos con saldo por cobrar que se pueda decir en pesos al "
+                f"{day(source.as_of)} ({source.company})."
             )
         )
     if t.without_amount:
@@ -66,6 +74,15 @@ def summary(source: Source, t: Any) -> Section:
         blocks.append(
             Notice(
                 f"{words} monto: no se suman, porque nadie sabe cuánto valen.",
+                warning=True,
+            )
+        )
+    if t.without_rate:
+        words = counted(t.without_rate, "documento abierto está", "documentos abiertos están")
+        blocks.append(
+            Notice(
+                f"{words} en moneda extranjera y sin tipo de cambio: se muestran aparte, en su "
+                "moneda, y no están en ninguna suma en pesos.",
                 warning=True,
             )
         )
@@ -81,8 +98,9 @@ def summary(source: Source, t: Any) -> Section:
         Prose(
             "El saldo de un documento es su total menos la retención o el IVA que retiene el "
             "comprador, menos notas de crédito, más notas de débito, menos lo pagado y lo cedido. "
-            "Pesos y monedas extranjeras nunca se suman: los porcentajes y los gráficos son de "
-            "documentos en pesos."
+            "Un documento en moneda extranjera cuenta en pesos al tipo de cambio que él mismo "
+            "trae, no al de hoy; si no trae uno, no se le inventa y queda fuera de las sumas. Son "
+            "las mismas cifras que marts.receivables y que tupana demo."
         )
     )
     return Section("resumen", "Cuánto hay por cobrar", blocks)
@@ -92,10 +110,11 @@ def _cards(t: Any) -> list[Card]:
     in_time = t.balance - t.overdue
     return [
         Card(
-            "Por cobrar, en pesos",
+            "Por cobrar",
             pesos(t.balance),
             f"{counted(t.documents, 'documento', 'documentos')} de "
-            f"{counted(t.customers, 'cliente', 'clientes')}",
+            f"{counted(t.customers, 'cliente', 'clientes')}"
+            + (f"; de ello, {pesos(t.in_foreign)} en moneda extranjera" if t.in_foreign else ""),
         ),
         Card(
             "Vencido",
@@ -124,14 +143,14 @@ def _foreign(source: Source) -> list[Block]:
     """)
     if not rows:
         return []
-    table = Table(
+    found = Table(
         "Por cobrar en moneda extranjera",
         [
             "Moneda",
             ">Documentos",
             ">Saldo",
             ">De ello, vencido",
-            ">En pesos, como referencia",
+            ">En pesos, incluido arriba",
             ">Sin tipo de cambio",
         ],
         [
@@ -146,13 +165,7 @@ def _foreign(source: Source) -> list[Block]:
             for r in rows
         ],
     )
-    return [
-        table,
-        Prose(
-            "La referencia en pesos usa el tipo de cambio escrito en cada documento, no el de hoy. "
-            "Si un documento no lo trae, no se le inventa uno y queda fuera de ella."
-        ),
-    ]
+    return [found]
 
 
 def _companies(source: Source, t: Any) -> list[Block]:
@@ -161,12 +174,12 @@ def _companies(source: Source, t: Any) -> list[Block]:
             company_rut AS rut, count(*) AS documents,
             coalesce(sum(open_balance_clp), 0)::BIGINT AS balance,
             coalesce(sum(open_balance_clp) FILTER (bucket <> 'not_due'), 0)::BIGINT AS overdue
-        FROM open_pesos GROUP BY company_rut ORDER BY balance DESC, rut
+        FROM open_clp GROUP BY company_rut ORDER BY balance DESC, rut
     """)
     if len(rows) < 2:
         return []
     table = Table(
-        "Por cobrar de cada empresa, en pesos",
+        "Por cobrar de cada empresa",
         ["Empresa", ">Documentos", ">Saldo", ">Vencido", ">% vencido"],
         [
             (
@@ -201,7 +214,7 @@ def ageing(source: Source, t: Any) -> Section:
                 bucket, count(*) AS documents,
                 coalesce(sum(open_balance_clp), 0)::BIGINT AS balance,
                 coalesce(sum(open_balance_clp) FILTER (is_claimed), 0)::BIGINT AS claimed
-            FROM open_pesos GROUP BY bucket
+            FROM open_clp GROUP BY bucket
         """)
     }
     none = SimpleNamespace(documents=0, balance=0, claimed=0)
@@ -259,7 +272,7 @@ def acceptance(source: Source, t: Any) -> Section:
                 acceptance, count(*) AS documents,
                 coalesce(sum(open_balance_clp), 0)::BIGINT AS balance,
                 coalesce(sum(open_balance_clp) FILTER (bucket <> 'not_due'), 0)::BIGINT AS overdue
-            FROM open_pesos GROUP BY acceptance
+            FROM open_clp GROUP BY acceptance
         """)
     }
     rows = [(*ACCEPTANCE[key], found[key]) for key in ACCEPTANCE if key in found]

@@ -16,7 +16,7 @@ SHOWN = 10
 
 
 def customers(source: Source) -> list[Any]:
-    """Every customer with an open balance in pesos, the largest first."""
+    """Every customer with an open balance that can be said in pesos, the largest first."""
     return source.rows("""
         SELECT
             customer,
@@ -29,7 +29,7 @@ def customers(source: Source) -> list[Any]:
             sum(open_balance_clp)::BIGINT AS balance,
             coalesce(sum(open_balance_clp) FILTER (bucket <> 'not_due'), 0)::BIGINT AS overdue,
             max(days_overdue) FILTER (bucket <> 'not_due') AS days
-        FROM open_pesos
+        FROM open_clp
         GROUP BY customer HAVING sum(open_balance_clp) > 0
         ORDER BY balance DESC, customer
     """)
@@ -46,7 +46,7 @@ def largest(source: Source, t: Any) -> Section:
         (r.customer, r.bucket): r.balance
         for r in source.rows("""
             SELECT customer, bucket, coalesce(sum(open_balance_clp), 0)::BIGINT AS balance
-            FROM open_pesos GROUP BY customer, bucket
+            FROM open_clp GROUP BY customer, bucket
         """)
     }
     series = [

@@ -46,13 +46,17 @@ def overdue(source: Source, t: Any) -> Section:
     """The largest documents past due."""
     title = "Los documentos vencidos más grandes"
     rows = source.rows(f"""
-        SELECT * FROM open_pesos
-        WHERE bucket <> 'not_due' AND open_balance_clp IS NOT NULL
+        SELECT * FROM open_clp
+        WHERE bucket <> 'not_due'
         ORDER BY open_balance_clp DESC, due_date, issuer_rut, dte_type_code, folio
         LIMIT {SHOWN}
     """)
     if not rows:
-        return Section("vencidos", title, [Prose("No hay documentos vencidos en pesos.")])
+        return Section(
+            "vencidos",
+            title,
+            [Prose("No hay documentos vencidos cuyo saldo se pueda decir en pesos.")],
+        )
     table = Table(
         "Documentos vencidos, del mayor al menor",
         [
@@ -72,7 +76,7 @@ def overdue(source: Source, t: Any) -> Section:
                     day(r.due_date) + ("" if r.due_date_source == "document" else " *"),
                     f"hace {counted(r.days_overdue, 'día', 'días')}",
                 ),
-                pesos(r.open_balance_clp),
+                _balance(r),
                 ACCEPTANCE.get(r.acceptance, (r.acceptance, ""))[0],
             )
             for r in rows
@@ -83,6 +87,14 @@ def overdue(source: Source, t: Any) -> Section:
     if any(r.due_date_source != "document" for r in rows):
         words += " * El documento no dice cuándo vence: plazo legal de 30 días."
     return Section("vencidos", title, [table, Prose(words)])
+
+
+def _balance(row: Any) -> Cell:
+    """Pesos, and below them what the document says where it is not in pesos."""
+    foreign = row.currency != "CLP"
+    return Cell(
+        pesos(row.open_balance_clp), money(row.open_balance, row.currency) if foreign else ""
+    )
 
 
 def _of(source: Source, company: str) -> str:

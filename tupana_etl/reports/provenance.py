@@ -142,8 +142,8 @@ def past_basis(source: Source) -> Any:
     return source.row("""
         SELECT
             count(*) FILTER (basis = 'before_first_sync' AND NOT is_closed_at_issue) AS unknown,
-            coalesce(sum(paid_amount) FILTER (
-                basis = 'before_first_sync' AND NOT is_closed_at_issue AND currency = 'CLP'
+            coalesce(sum(round(paid_amount::DECIMAL(28, 4) * exchange_rate, 0)) FILTER (
+                basis = 'before_first_sync' AND NOT is_closed_at_issue
             ), 0)::BIGINT AS unknown_clp,
             (SELECT min(timezone('America/Santiago', started_at)::DATE) FROM raw.syncs)
                 AS first_sync

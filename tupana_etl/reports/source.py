@@ -97,6 +97,7 @@ _ITEMS = """
 CREATE TEMP TABLE items AS
 SELECT
     r.*,
+    d.exchange_rate,
     coalesce(t.name, 'Tipo ' || r.dte_type_code) AS type_name,
     -- Many customers stand under these two RUTs (see marts.receivables_aging): there, the name.
     if(
@@ -105,10 +106,11 @@ SELECT
         coalesce(r.counterparty_rut, r.counterparty_name, '')
     ) AS customer
 FROM marts.receivables_as_of(DATE '{day}') AS r
+INNER JOIN marts.documents AS d ON r.doc_key = d.doc_key
 LEFT JOIN ref.dte_types AS t ON r.dte_type_code = t.code
 WHERE getvariable('company') IS NULL OR r.company_rut = getvariable('company');
 CREATE TEMP VIEW open_items AS FROM items WHERE bucket IS NOT NULL;
-CREATE TEMP VIEW open_pesos AS FROM open_items WHERE currency = 'CLP';
+CREATE TEMP VIEW open_clp AS FROM open_items WHERE open_balance_clp IS NOT NULL;
 """
 
 
