@@ -172,6 +172,13 @@ def test_a_day_of_the_past(synced: Runner, tmp_path: Path) -> None:
     assert told["figures"]["unknown_documents"] == unknown > 0
     page = read(Path(told["path"]))
     assert "reconstruidas con lo que se sabe hoy" in page
+    [(last,)] = ask(
+        synced.home,
+        f"""SELECT strftime(max(month_end), '%d-%m-%Y') FROM marts.dso_monthly
+        WHERE month_end <= DATE '{then}' AND company_rut = '{rut}'""",
+    )
+    assert f"Por cobrar al {last}: " in page
+    assert f"El último mes cerrado al {then:%d-%m-%Y} es el que termina el {last}." in page
     assert f"hasta {pesos(told['figures']['unknown_clp'])} mayor" in page
     assert "lies before the first sync" in synced.inside(*words).out
     factoring = synced.inside("report", "factoring", "--as-of", f"{then}", "--json").json
@@ -207,7 +214,8 @@ def test_one_company_of_one(synced: Runner) -> None:
     )
     report = build("receivables", settings, entity=rut.replace("-", ""))
     assert report.figures["open_balance_clp"] == total
-    assert report.company.endswith(f"RUT {rut}")
+    body, digit = rut.split("-")
+    assert report.company.endswith(f"RUT {int(body):,}-{digit}".replace(",", "."))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tupana_etl.reports import charts
 from tupana_etl.reports.blocks import Block, Card, Cards, Cell, Chart, Notice, Prose, Section, Table
 from tupana_etl.reports.charts import Scale
 from tupana_etl.reports.source import Source
-from tupana_etl.reports.spanish import counted, day, money, number, percent, pesos
+from tupana_etl.reports.spanish import counted, day, money, number, percent, pesos, rut_text
 
 BUCKETS = {
     "not_due": ("Por vencer", "#5B8DB8"),
@@ -100,7 +100,7 @@ def summary(source: Source, t: Any) -> Section:
             "comprador, menos notas de crédito, más notas de débito, menos lo pagado y lo cedido. "
             "Un documento en moneda extranjera cuenta en pesos al tipo de cambio que él mismo "
             "trae, no al de hoy; si no trae uno, no se le inventa y queda fuera de las sumas. Son "
-            "las mismas cifras que marts.receivables y que tupana demo."
+            "las cifras de la tabla marts.receivables."
         )
     )
     return Section("resumen", "Cuánto hay por cobrar", blocks)
@@ -183,7 +183,7 @@ def _companies(source: Source, t: Any) -> list[Block]:
         ["Empresa", ">Documentos", ">Saldo", ">Vencido", ">% vencido"],
         [
             (
-                Cell(source.names.get(r.rut, r.rut), r.rut),
+                Cell(source.names.get(r.rut, r.rut), rut_text(r.rut)),
                 number(r.documents),
                 pesos(r.balance),
                 pesos(r.overdue),

@@ -185,7 +185,7 @@ def months(
             markeredgecolor=BLUE,
             label=label if some else None,
         )
-    every = 3 if narrow else max(1, len(days) // 13 + 1)
+    every = -(-len(days) // (5 if narrow else 13))
     shown = [p for p in places if (len(days) - 1 - p) % every == 0]
     axes.set_xticks(shown, [spanish.month(days[p]) for p in shown])
     axes.set_ylim(bottom=min(0, *(scale.drawn(v) for v in sales)))
@@ -194,7 +194,11 @@ def months(
 
 
 def lines(
-    axes: Axes, days: Sequence[date], series: Sequence[tuple[str, str, Sequence[Decimal | None]]]
+    axes: Axes,
+    days: Sequence[date],
+    series: Sequence[tuple[str, str, Sequence[Decimal | None]]],
+    *,
+    narrow: bool,
 ) -> None:
     """Days of sales month by month; a gap where nobody knows."""
     for label, colour, values in series:
@@ -209,7 +213,7 @@ def lines(
                 textcoords="offset points",
                 va="center",
             )
-    every = max(1, len(days) // 6)
+    every = -(-len(days) // (5 if narrow else 7))
     shown = [p for p in range(len(days)) if (len(days) - 1 - p) % every == 0]
     axes.set_xticks(shown, [spanish.month(days[p]) for p in shown])
     axes.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ from tupana_etl.reports.balances import BUCKETS, NOTHING
 from tupana_etl.reports.blocks import Block, Cell, Chart, Prose, Section, Table
 from tupana_etl.reports.charts import Scale
 from tupana_etl.reports.source import Source
-from tupana_etl.reports.spanish import counted, money, number, percent, pesos, short
+from tupana_etl.reports.spanish import counted, money, number, percent, pesos, rut_text, short
 
 SHOWN = 10
 """Customers that are shown one by one."""
@@ -75,7 +75,7 @@ def largest(source: Source, t: Any) -> Section:
 def _table(some: list[Any], others: list[Any], t: Any) -> Table:
     rows: list[tuple[Cell | str, ...]] = [
         (
-            Cell(short(c.name), c.rut or "sin RUT"),
+            Cell(short(c.name), rut_text(c.rut)),
             number(c.documents),
             pesos(c.balance),
             percent(c.balance, t.balance),
@@ -185,7 +185,7 @@ def credit(source: Source) -> Section:
         ["Cliente", ">Documentos", ">Crédito sin aplicar", ">Sin su factura en los datos"],
         [
             (
-                Cell(short(r.name), r.rut or "sin RUT"),
+                Cell(short(r.name), rut_text(r.rut)),
                 number(r.documents),
                 money(r.credit, r.currency),
                 number(r.without_target),

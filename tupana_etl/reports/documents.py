@@ -9,7 +9,7 @@ from tupana_etl.reports import charts
 from tupana_etl.reports.balances import ACCEPTANCE
 from tupana_etl.reports.blocks import Block, Cell, Chart, Prose, Section, Table
 from tupana_etl.reports.source import Source
-from tupana_etl.reports.spanish import counted, day, money, percent, pesos, short
+from tupana_etl.reports.spanish import counted, day, money, percent, pesos, rut_text, short
 
 SHOWN = 15
 """Overdue documents that are listed."""
@@ -62,21 +62,21 @@ def overdue(source: Source, t: Any) -> Section:
         [
             "Documento",
             "Cliente",
-            ">Emisión",
-            ">Vencimiento",
             ">Saldo",
+            ">Vencimiento",
+            ">Emisión",
             "Situación",
         ],
         [
             (
                 Cell(f"{r.type_name} {r.folio}", _of(source, r.company_rut)),
-                Cell(short(r.counterparty_name, 40), r.counterparty_rut or "sin RUT"),
-                day(r.date_issued),
+                Cell(short(r.counterparty_name, 40), rut_text(r.counterparty_rut)),
+                _balance(r),
                 Cell(
                     day(r.due_date) + ("" if r.due_date_source == "document" else " *"),
                     f"hace {counted(r.days_overdue, 'día', 'días')}",
                 ),
-                _balance(r),
+                day(r.date_issued),
                 ACCEPTANCE.get(r.acceptance, (r.acceptance, ""))[0],
             )
             for r in rows

@@ -9,7 +9,7 @@ from tupana_etl.reports import charts
 from tupana_etl.reports.blocks import Block, Cell, Chart, Prose, Section, Table
 from tupana_etl.reports.charts import Scale
 from tupana_etl.reports.source import Source
-from tupana_etl.reports.spanish import month, number, pesos
+from tupana_etl.reports.spanish import day, month, number, pesos, rut_text
 
 MONTHS = 24
 
@@ -26,6 +26,7 @@ def dso(source: Source) -> Section:
     """)
     if not rows:
         return Section("dso", TITLE, [Prose("No hay meses con ventas a crédito.")])
+    last = max(r.month_end for r in rows)
     blocks: list[Block] = [
         Prose(
             "Cuántos días de ventas a crédito, con IVA, están sin cobrar. El simple compara el "
@@ -33,6 +34,11 @@ def dso(source: Source) -> Section:
             "cuántos días de las últimas ventas suman el saldo. Donde no consta cuándo se pagó "
             "algo, el saldo de entonces es un mínimo y no se calculan días. Incluye lo "
             "extranjero, al tipo de cambio de cada documento."
+            + (
+                f" El último mes cerrado al {day(source.as_of)} es el que termina el {day(last)}."
+                if last < source.as_of
+                else ""
+            )
         ),
         _months(rows),
     ]
@@ -52,7 +58,7 @@ def _months(rows: list[Any]) -> Chart:
     bounds = [any(r.unknown_clp for r in some) for some in by_month]
     scale = Scale.of(max(*sales, *balances, 0))
     return Chart(
-        f"Por cobrar al cierre de {month(days[-1])}: {pesos(balances[-1])}",
+        f"Por cobrar al {day(max(r.month_end for r in rows))}: {pesos(balances[-1])}",
         f"Ventas a crédito y saldo por mes, en {scale.name}",
         f"Columnas con las ventas a crédito de {len(days)} meses y línea con el saldo por "
         f"cobrar al cierre de cada uno; el último es {pesos(balances[-1])}.",
@@ -82,7 +88,7 @@ def _days(rows: list[Any]) -> Chart:
         "Líneas con los días de venta por cobrar: "
         + "; ".join(f"{month(r.month)}, {_figure(r.dso_count_back)}" for r in some)
         + ".",
-        lambda axes, _: charts.lines(axes, days, series),
+        lambda axes, narrow: charts.lines(axes, days, series, narrow=narrow),
     )
 
 
@@ -92,7 +98,7 @@ def _table(source: Source, rows: list[Any]) -> Table:
         "Días de venta por cobrar en el último mes",
         [
             "Empresa",
-            ">Mes",
+            ">Cifras al",
             ">Ventas a crédito",
             ">Por cobrar",
             ">DSO simple",
@@ -101,8 +107,8 @@ def _table(source: Source, rows: list[Any]) -> Table:
         ],
         [
             (
-                Cell(source.names.get(rut, rut), rut),
-                month(r.month),
+                Cell(source.names.get(rut, rut), rut_text(rut)),
+                day(r.month_end),
                 pesos(r.credit_sales_clp),
                 pesos(r.receivables_clp) + (" o más" if r.unknown_clp else ""),
                 _figure(r.dso_simple),

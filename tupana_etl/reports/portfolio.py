@@ -8,7 +8,7 @@ from tupana_etl.reports import charts
 from tupana_etl.reports.blocks import Block, Cell, Chart, Prose, Section, Table
 from tupana_etl.reports.charts import Scale
 from tupana_etl.reports.source import Source
-from tupana_etl.reports.spanish import counted, day, money, number, percent, pesos, short
+from tupana_etl.reports.spanish import counted, day, money, number, percent, pesos, rut_text, short
 
 STATES = {
     "outstanding": ("Vigente", "#5B8DB8"),
@@ -81,7 +81,7 @@ def by_assignee(source: Source, t: Any) -> Section:
             ],
             [
                 (
-                    Cell(short(r.name), r.rut or "sin RUT"),
+                    Cell(short(r.name), rut_text(r.rut)),
                     number(r.documents),
                     money(r.outstanding, r.currency),
                     money(r.overdue, r.currency),
@@ -147,7 +147,7 @@ def by_debtor(source: Source) -> Section:
         ["Deudor", ">Documentos", ">Cedido y aún impago", ">Vencido o reclamado", ">Mayor atraso"],
         [
             (
-                Cell(short(r.name), r.rut or "sin RUT"),
+                Cell(short(r.name), rut_text(r.rut)),
                 number(r.documents),
                 pesos(r.outstanding),
                 pesos(r.late),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tupana_etl import analysis, home
 from tupana_etl.domain import canonical_rut, today
 from tupana_etl.errors import ConfigError
+from tupana_etl.reports.spanish import rut_text
 from tupana_etl.settings import Settings
 
 if TYPE_CHECKING:
@@ -146,4 +147,5 @@ def _in_words(rut: str | None, names: dict[str, str]) -> str:
         rut = next(iter(names))
     if rut is None:
         return "Todas las empresas"
-    return f"{names[rut]}, RUT {rut}" if names[rut] != rut else f"RUT {rut}"
+    text = f"RUT {rut_text(rut)}"
+    return f"{names[rut]}, {text}" if names[rut] != rut else text

@@ -65,6 +65,14 @@ def counted(n: int, one: str, many: str) -> str:
     return f"{number(n)} {one if n == 1 else many}"
 
 
+def rut_text(rut: str | None) -> str:
+    """``76.086.428-5``; a text that is no RUT stays as it is."""
+    body, dash, digit = (rut or "").partition("-")
+    if not (body.isdecimal() and dash and digit):
+        return rut or "sin RUT"
+    return f"{number(int(body))}-{digit}"
+
+
 def short(name: str | None, longest: int = 48) -> str:
     """A name in one line, with an ellipsis where it is too long."""
     clean = " ".join((name or "").split()) or "(sin nombre)"
