@@ -204,6 +204,7 @@ def issue(
     wait: float = 120.0,
     tell: Tell = lambda counts: None,
     follow_only: bool = False,
+    only: str = "",
 ) -> SendResult:
     """Sends every approved row of the outbox and follows what was sent to its end.
 
@@ -211,9 +212,10 @@ def issue(
     batch was taken in; ``tell`` is told how many rows stand in each state. What it raises
     and returns: :func:`tupana_etl.outbox.send.send`. Nothing is sent that nobody approved,
     except plans under their caps in a proven sandbox, and nothing at all with ``follow_only``:
-    then what was sent is looked up, followed and read back.
+    then what was sent is looked up, followed and read back. ``only`` is a kind of row, such as
+    ``schedule``: the others are left as they are.
     """
-    return run_async(send(settings, wait=wait, tell=tell, follow_only=follow_only))
+    return run_async(send(settings, wait=wait, tell=tell, follow_only=follow_only, only=only))
 
 
 def _run_one(

@@ -14,8 +14,8 @@ from .runner import Runner
 
 NAMES = [c.name for c in COMMANDS]
 SPECIFIED = (
-    "demo sync marts query export report companies streams files outbox webhooks credentials doctor "
-    "sandbox"
+    "demo sync marts query export report companies streams files outbox scheduled webhooks "
+    "credentials doctor sandbox"
 )
 
 

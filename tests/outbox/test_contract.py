@@ -231,7 +231,13 @@ def test_every_code_can_happen() -> None:
     seen = {code for _, _, code in WRONG}
     elsewhere = {"duplicate_row_key", "lines_disagree", "too_many_lines", "too_large", "conflict"}
     elsewhere |= {"row_key_taken", "unknown_document", "no_match", "same_document", "legal_act"}
-    elsewhere |= {"not_cedible", "several_assignees", "not_claimable", "claim_window"}
+    elsewhere |= {
+        "not_cedible",
+        "several_assignees",
+        "not_claimable",
+        "claim_window",
+        "same_schedule",
+    }
     assert seen | elsewhere == set(REASONS)
 
 

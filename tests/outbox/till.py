@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from tupana_etl.outbox import (
     payment_plan,
     resolve,
     rows,
+    schedule_plan,
+    schedule_source,
     sources,
 )
 from tupana_etl.outbox.ledger import Clock, open_ledger
@@ -119,6 +122,13 @@ class Till:
         with open_ledger(self.home) as ledger:
             return cession_plan.make(ledger, source, self.settings.analytics)
 
+    def plan_schedules(self, *wanted: Mapping[str, Any], clock: Clock = utcnow) -> Plan:
+        path = self.home / "schedules.json"
+        path.write_text(json.dumps(wanted), encoding="utf-8")
+        source = schedule_source.read(str(path), self.settings.analytics)
+        with open_ledger(self.home, clock) as ledger:
+            return schedule_plan.make(ledger, source)
+
     def _source(self, wanted: tuple[Mapping[str, str], ...], columns: Any) -> sources.Source:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in wanted for name in row)))
@@ -132,8 +142,9 @@ class Till:
         with open_ledger(self.home) as ledger:
             approve.approve(ledger, plan.plan_hash, "Ana")
 
-    def send(self, wait: float = 5.0, **ways: Any) -> SendResult:
-        return asyncio.run(send(self.settings, wait=wait, ways=Ways(**{"pace": QUICK, **ways})))
+    def send(self, wait: float = 5.0, only: str = "", **ways: Any) -> SendResult:
+        made = Ways(**{"pace": QUICK, **ways})
+        return asyncio.run(send(self.settings, wait=wait, only=only, ways=made))
 
     def entries(self) -> dict[str, int]:
         """How often each event of each document was booked: the oracle."""
@@ -150,9 +161,11 @@ class Till:
             assert rows.first_broken_event(ledger) is None
             return {row.row_key: row.state for row in rows.everything(ledger)}
 
-    def resolve(self, row_key: str, decision: str, also_by: str = "", **ways: Any) -> rows.Intent:
+    def resolve(
+        self, row_key: str, decision: str, also_by: str = "", document: str = "", **ways: Any
+    ) -> rows.Intent:
         with open_ledger(self.home) as ledger:
-            document = rows.generations(ledger, row_key)[-1].document_id
+            document = document or rows.generations(ledger, row_key)[-1].document_id or ""
         return asyncio.run(
             resolve.decide(
                 self.settings,

@@ -7,6 +7,7 @@ import argparse
 from tupana_etl.cli.command import Command, wait_option, whole
 from tupana_etl.cli.credentials_commands import CREDENTIALS
 from tupana_etl.cli.outbox_commands import OUTBOX
+from tupana_etl.cli.scheduled_commands import SCHEDULED
 from tupana_etl.cli.webhooks_commands import WEBHOOKS
 
 NEVER_ISSUED = "Nothing is ever issued unless a person plans, approves and sends it."
@@ -149,6 +150,7 @@ COMMANDS = (
         "must have been synced before.",
     ),
     OUTBOX,
+    SCHEDULED,
     WEBHOOKS,
     CREDENTIALS,
     Command(

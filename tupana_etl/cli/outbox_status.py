@@ -13,7 +13,7 @@ from tupana_etl.outbox import status
 from tupana_etl.outbox.approve import waiting
 from tupana_etl.outbox.ledger import exists, open_ledger
 from tupana_etl.outbox.rows import Intent
-from tupana_etl.outbox.states import State
+from tupana_etl.outbox.states import SCHEDULE, State
 
 SHOWN = 30
 
@@ -71,6 +71,10 @@ def _tell(
         output.write("\nNothing is left to do.")
 
 
+def _asked(intent: Intent) -> str:
+    return "schedule" if intent.op == SCHEDULE else status.event_of(intent)
+
+
 def tell_rows(intents: Sequence[Intent]) -> None:
     body = []
     for intent in intents:
@@ -80,7 +84,7 @@ def tell_rows(intents: Sequence[Intent]) -> None:
         body.append(
             [
                 *(output.cell(intent.row_key), str(intent.state)),
-                f"{intent.dte_type} {status.event_of(intent)}".rstrip(),
+                f"{intent.dte_type} {_asked(intent)}".rstrip(),
                 *(intent.folio or "", total, output.cell(why + seen)),
             ]
         )

@@ -11,7 +11,7 @@ from tupana_etl.outbox import bind, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.settle import Settled, settle, unknown_after_crash
-from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, IllegalMove, State
+from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, SCHEDULE, IllegalMove, State
 
 PATH = "/documents/batch"
 
@@ -92,6 +92,8 @@ def _address(run: Run, envelope: Envelope) -> dict[str, Any]:
         return {"path": f"/documents/{row.document_id}/states", "expects_batch": False}
     if envelope.op == CESSION:
         return {"path": "/cessions/batch", "expects_batch": False}
+    if envelope.op == SCHEDULE:
+        return {"path": "/scheduled-documents", "expects_batch": False}
     return {
         "path": PATH,
         "idempotency_key": envelope.idem_key,

@@ -109,7 +109,7 @@ def key_of(row: Row) -> Any:
 def _draft(key: str, lines: list[tuple[str, Row]], tag: Callable[[str], str]) -> Draft:
     draft = Draft(key, lines[0][0])
     problems: list[Problem] = []
-    head = _head(lines, problems)
+    head = head_of(lines, COLUMNS, problems)
     draft = replace(
         draft,
         dte_type=head.get("dte_type") or "",
@@ -117,8 +117,8 @@ def _draft(key: str, lines: list[tuple[str, Row]], tag: Callable[[str], str]) ->
         receiver_rut=head.get("receiver_rut") or "",
         date_issued=str(head.get("date_issued") or ""),
     )
-    problems += _ordered(key, lines)
-    read = [_line(place, row, problems) for place, row in _in_order(lines)]
+    problems += ordered(key, lines)
+    read = [line_of(place, row, COLUMNS, problems) for place, row in in_order(lines)]
     rule = TYPE_RULES.get(draft.dte_type)
     if rule is None:
         if draft.dte_type:
@@ -137,10 +137,12 @@ def _draft(key: str, lines: list[tuple[str, Row]], tag: Callable[[str], str]) ->
         return replace(draft, problems=(unfit.problem,))
 
 
-def _head(lines: list[tuple[str, Row]], problems: list[Problem]) -> Values:
+def head_of(
+    lines: list[tuple[str, Row]], columns: Mapping[str, Column], problems: list[Problem]
+) -> Values:
     """The columns of the document: the same on every line, or empty on some."""
     head: Values = {}
-    for column in COLUMNS.values():
+    for column in columns.values():
         if column.of_line or column.name == "row_key":
             continue
         given = [row[column.name] for _, row in lines if not cells.is_empty(row.get(column.name))]
@@ -154,10 +156,11 @@ def _head(lines: list[tuple[str, Row]], problems: list[Problem]) -> Values:
     return head
 
 
-def _line(place: str, row: Row, problems: list[Problem]) -> Values:
+def line_of(place: str, row: Row, columns: Mapping[str, Column], problems: list[Problem]) -> Values:
+    """The columns of one line."""
     line: Values = {}
     found: list[Problem] = []
-    for column in COLUMNS.values():
+    for column in columns.values():
         if column.of_line and not cells.is_empty(row.get(column.name)):
             _take(column, row[column.name], line, found)
     problems += [Problem(p.code, f"{place}: {p.sentence}") for p in found]
@@ -172,7 +175,8 @@ def _take(column: Column, value: Any, into: Values, problems: list[Problem]) -> 
         problems.append(unfit.problem)
 
 
-def _ordered(key: str, lines: list[tuple[str, Row]]) -> Iterator[Problem]:
+def ordered(key: str, lines: list[tuple[str, Row]]) -> Iterator[Problem]:
+    """What is wrong with the lines of one row key beside each other."""
     if len(lines) == 1:
         return
     numbers = [row.get("line_number") for _, row in lines]
@@ -192,12 +196,14 @@ def _ordered(key: str, lines: list[tuple[str, Row]]) -> Iterator[Problem]:
         yield Problem("too_many_lines", f"{len(lines)} lines; a DTE holds {MAX_LINES}.")
 
 
-def _in_order(lines: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
+def in_order(lines: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
+    """By ``line_number``."""
+
     def number(item: tuple[str, Row]) -> Decimal:
         try:
             return cells.number(COLUMNS["line_number"], item[1].get("line_number"))
         except Unfit:
-            return Decimal(0)  # _line names it
+            return Decimal(0)  # line_of names it
 
     return sorted(lines, key=number) if len(lines) > 1 else lines
 

@@ -26,6 +26,9 @@ from tupana_etl.outbox.payment_contract import ACCEPTANCES, ACT_TYPES, CLAIMS
 from tupana_etl.outbox.payment_contract import COLUMNS as PAYMENT_COLUMNS
 from tupana_etl.outbox.plan import Caps
 from tupana_etl.outbox.reasons import REASONS
+from tupana_etl.outbox.schedule_contract import COLUMNS as SCHEDULE_COLUMNS
+from tupana_etl.outbox.schedule_contract import FREQUENCIES
+from tupana_etl.outbox.schedule_contract import TYPES as SCHEDULE_TYPES
 from tupana_etl.outbox.states import MOVES, State
 from tupana_etl.outbox.status import NEXT
 
@@ -69,6 +72,7 @@ def handbook() -> str:
     parts += ["## Amounts", AMOUNTS]
     parts += ["## Payments", *_payments()]
     parts += ["## Cessions", *_cessions()]
+    parts += ["## Schedules", *_schedules()]
     parts += ["## Why a row is blocked", _table(("code", "means"), REASONS.items())]
     parts += ["## States", *_states()]
     return "\n\n".join(parts) + "\n"
@@ -152,6 +156,31 @@ CESSIONS_AFTER = """- **Always approved by a named person**, in a sandbox too; t
 - VERIFIED means: in the list, taken by SII, to that assignee, for that amount."""
 
 
+SCHEDULES = """`tupana scheduled create --from FILE` makes standing orders: Tu Pana then issues a
+document each time by itself. Sources are those of documents, and JSON: a list of objects with
+these columns, each with its lines under `details`. In CSV each line is a row, as of a document.
+
+    [{{"row_key": "contract:4711", "issuer_rut": "76086428-5", "dte_type": "33",
+      "receiver_rut": "76192083-9", "frequency": "monthly", "day_of_month": 10,
+      "start_date": "2027-01-01",
+      "details": [{{"item_name": "Mantención", "quantity": 1, "unit_price": 150000}}]}}]"""
+
+SCHEDULES_AFTER = """Types: {types}. Frequencies: {often}.
+
+- What would be made is shown first; a row that is not valid stops all of them.
+- **Always approved by a named person**, in a sandbox too: `--by NAME`, your name at a terminal, or
+  `tupana outbox approve PLAN_HASH --by NAME` and `tupana outbox send`.
+- The company's list is read just before: a schedule with the same content is adopted, whoever made
+  it, and nothing is sent. Two rows that ask for the same are blocked: another key would invoice
+  twice.
+- A lost answer is looked for in the list by content; what is not there is QUARANTINED and a named
+  person decides: `tupana outbox resolve ROW_KEY --adopt SCHEDULE`, or `--release` after three
+  look-ups over a day.
+- VERIFIED means: in the list, as asked. `raw.scheduled_documents` has it after the next sync.
+- A schedule that was made is changed, paused or ended at Tu Pana; a row that changed is a
+  `CONFLICT`."""
+
+
 VALUES = """- Numbers: at most {digits} digits and {decimals} decimals. A binary float is taken
   when its shortest form fits; `0.1 + 0.2` does not. NaN is blocked.
 - A CSV price such as `1.234` is blocked: in Chile it is one thousand two hundred and thirty-four.
@@ -209,6 +238,12 @@ def _cessions() -> Iterator[str]:
     yield CESSIONS
     yield _plain(CESSION_COLUMNS.values())
     yield CESSIONS_AFTER
+
+
+def _schedules() -> Iterator[str]:
+    yield SCHEDULES.format()
+    yield _plain(SCHEDULE_COLUMNS.values())
+    yield SCHEDULES_AFTER.format(types=", ".join(SCHEDULE_TYPES), often=_codes(FREQUENCIES))
 
 
 def _plain(columns: Iterable[Column]) -> str:

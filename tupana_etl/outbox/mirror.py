@@ -26,7 +26,7 @@ MONEY = "DECIMAL(18,4)"
 ROWS: Columns = {
     "row_key": ("VARCHAR", "Identity of the row in your business."),
     "generation": ("INTEGER", "1, or more after a rejection or a release."),
-    "op": ("VARCHAR", "issue, payment or cession."),
+    "op": ("VARCHAR", "issue, payment, cession or schedule."),
     "state": ("VARCHAR", "Where it stands: docs/outbox.md lists the states."),
     "reason_code": ("VARCHAR", "Why, as a code; empty when nothing is wrong."),
     "reason": ("VARCHAR", "Why, as a sentence."),
@@ -43,7 +43,10 @@ ROWS: Columns = {
     "iva": (MONEY, "Planned IVA."),
     "withheld": (MONEY, "Planned IVA withheld (46), or retention (80, 90)."),
     "total": (MONEY, "Planned total."),
-    "document_id": ("VARCHAR", "The API's id of the document; joins raw.documents.id."),
+    "document_id": (
+        "VARCHAR",
+        "The API's id of the document (joins raw.documents.id), or of the schedule.",
+    ),
     "folio": ("VARCHAR", "Folio, once issued."),
     "issued_total": (MONEY, "Total as read back."),
     "ever_ambiguous": ("INTEGER", "1 when an attempt's outcome was once unknown."),

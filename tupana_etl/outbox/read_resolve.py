@@ -1,12 +1,12 @@
-"""What named people decide about a payment or a cession whose answer was lost."""
+"""What named people decide about a payment, a cession or a schedule whose answer was lost."""
 
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import cessions, payments, rows
+from tupana_etl.outbox import cessions, payments, rows, schedules
 from tupana_etl.outbox.reconcile import is_surely_absent
 from tupana_etl.outbox.run import Run
-from tupana_etl.outbox.states import CESSION, State
+from tupana_etl.outbox.states import CESSION, SCHEDULE, State
 
 
 async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason: str) -> None:
@@ -14,12 +14,14 @@ async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason
 
     Raises ConfigError, and nothing is changed, when it is not there as the row asked.
     """
-    if document_id != row.document_id:
+    if row.op == SCHEDULE:
+        await _check_schedule(run, row, document_id)
+    elif document_id != row.document_id:
         raise ConfigError(
             f"Row {row.row_key} is about document {row.document_id}, not {document_id}. Nothing "
             "was changed."
         )
-    if await _absent(run, row):
+    elif await _absent(run, row):
         raise ConfigError(
             f"Document {document_id} does not read as row {row.row_key} wants it, so there is "
             "nothing to adopt. Nothing was changed."
@@ -36,6 +38,7 @@ async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason
             evidence=evidence,
             by_person=True,
             flags="adopted",
+            document_id=document_id,
         )
         rows.move(
             run.ledger,
@@ -61,9 +64,8 @@ async def release(run: Run, row: rows.Intent, *, by: str, also_by: str, reason: 
             "Nothing was changed."
         )
     if not await _absent(run, row):
-        raise ConfigError(
-            f"Document {row.document_id} reads as row {row.row_key} wants it. Adopt it instead."
-        )
+        what = "Its schedule" if row.op == SCHEDULE else f"Document {row.document_id}"
+        raise ConfigError(f"{what} reads as row {row.row_key} wants it. Adopt it instead.")
     doubt = is_surely_absent(run.ledger, run.pace, row)
     if doubt:
         raise ConfigError(f"Row {row.row_key} may still happen: {doubt}")
@@ -87,8 +89,26 @@ async def release(run: Run, row: rows.Intent, *, by: str, also_by: str, reason: 
         )
 
 
+async def _check_schedule(run: Run, row: rows.Intent, number: str) -> None:
+    """Raises ConfigError unless a schedule is the one that a row asks for."""
+    if number not in await _schedules(run, row):
+        raise ConfigError(
+            f"Schedule {number} is not what row {row.row_key} asks for, so there is nothing to "
+            "adopt. Nothing was changed."
+        )
+
+
+async def _schedules(run: Run, row: rows.Intent) -> list[str]:
+    shelf = await schedules.read_shelf(run, row.entity)
+    if shelf is None:
+        raise ConfigError(f"{run.notices[-1]} Nothing was changed.")
+    return schedules.found_for(run, row, shelf)
+
+
 async def _absent(run: Run, row: rows.Intent) -> bool:
     """Whether what the row wanted is not there now. Raises ConfigError when nobody can tell."""
+    if row.op == SCHEDULE:
+        return not await _schedules(run, row)
     if row.op == CESSION:
         known = await cessions.register(run, row.entity)
         if known is None:

@@ -18,7 +18,7 @@ from tupana_etl.outbox import envelopes, facts, failpoints, rows
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.settle import quarantine
-from tupana_etl.outbox.states import CESSION, ISSUE, OPS, State
+from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, SCHEDULE, State
 
 T = TypeVar("T")
 
@@ -26,6 +26,10 @@ UNSURE = frozenset(
     {State.BOUND, State.IN_FLIGHT, State.UNKNOWN, State.ACCEPTED} | {State.STUCK, State.QUARANTINED}
 )
 """States of a row that keep every other row about its document from being sent."""
+
+
+LOOKED_AT = {CESSION: "cessions", SCHEDULE: "schedules"}
+"""What is looked through for rows that are about no single document."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def in_the_way(run: Run, intent: rows.Intent) -> str:
     for other in rows.of_document(run.ledger, document_id, ISSUE):
         if other.state is not State.VERIFIED and not other.acknowledged_by:
             return f"its document, row {other.row_key}, is {other.state} and not VERIFIED"
-    for op in set(OPS) - {ISSUE}:
+    for op in (PAYMENT, CESSION):
         for other in rows.of_document(run.ledger, document_id, op):
             if other.id != intent.id and other.state in UNSURE:
                 return f"row {other.row_key} about the same document is {other.state}"
@@ -179,9 +183,12 @@ def adopt(
     flags: str = "",
     evidence: Mapping[str, Any] | None = None,
     amount: Decimal | None = None,
+    document_id: str | None = None,
 ) -> None:
-    """What a row wanted was read: VERIFIED. ``amount`` is what a cession is of."""
-    told = {"document": intent.document_id, **(evidence or {})}
+    """What a row wanted was read: VERIFIED. ``amount`` is what a cession is of;
+    ``document_id`` is the id of what was made, where it was not known before."""
+    about = {"document": intent.document_id} if intent.document_id else {}
+    told = {**about, **(evidence or {})}
     with run.ledger.transaction():
         if rows.get(run.ledger, intent.id).state is not intent.state:
             return  # a plan or a person was faster
@@ -194,6 +201,7 @@ def adopt(
                 reason=reason,
                 evidence=told,
                 flags=flags,
+                document_id=document_id or intent.document_id,
             )
         rows.move(
             run.ledger,
@@ -224,7 +232,7 @@ def note_miss(run: Run, intent: rows.Intent) -> None:
     with run.ledger.transaction():
         run.ledger.con.execute(
             "INSERT INTO lookups (intent_id, at, control_ok, hits, note) VALUES (?, ?, 1, 0, ?)",
-            [intent.id, run.ledger.now(), "cessions" if intent.op == CESSION else "document"],
+            [intent.id, run.ledger.now(), LOOKED_AT.get(intent.op, "document")],
         )
 
 

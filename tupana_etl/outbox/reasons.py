@@ -26,6 +26,7 @@ REASONS: dict[str, str] = {
     "unknown_document": "The warehouse knows no such document of yours.",
     "no_match": "The source says that it found no document, and why.",
     "same_document": "Several rows of the source are about one document.",
+    "same_schedule": "Another row asks for the very same schedule.",
     "not_cedible": "`marts.factoring_candidates` says that the invoice may not be ceded.",
     "several_assignees": "A plan of cessions is for one assignee.",
     "legal_act": "An acceptance or a claim at SII, without `--allow-claims` or beside payments.",

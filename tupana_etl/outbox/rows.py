@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from tupana_etl.outbox.ledger import Ledger
-from tupana_etl.outbox.states import DEAD, ISSUE, OPS, IllegalMove, State, check_move
+from tupana_etl.outbox.states import DEAD, ISSUE, OPS, SCHEDULE, IllegalMove, State, check_move
 
 SETTABLE = frozenset(
     {
@@ -185,7 +185,8 @@ def next_generation(
 ) -> int:
     """The same content once more, READY: a person released the old generation, which must be
     RELEASED already. Returns the new row's id."""
-    names = CONTENT if old.op == ISSUE else (*CONTENT, "document_id", "folio")
+    about = () if old.op in (ISSUE, SCHEDULE) else ("document_id", "folio")
+    names = (*CONTENT, *about)
     values = {name: getattr(old, name) for name in names}
     new = {"generation": old.generation + 1, "state": State.READY, "approval_id": approval_id}
     return insert(ledger, values | new, actor=actor, reason=reason)

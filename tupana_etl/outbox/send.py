@@ -21,7 +21,16 @@ from tupana_etl.api.retry import Budget
 from tupana_etl.api.writes import Transport, Writer
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ApiError, AuthError, OriginError
-from tupana_etl.outbox import cessions, envelopes, failpoints, payments, proof, rows, window
+from tupana_etl.outbox import (
+    cessions,
+    envelopes,
+    failpoints,
+    payments,
+    proof,
+    rows,
+    schedules,
+    window,
+)
 from tupana_etl.outbox.approve import admit_in_sandbox
 from tupana_etl.outbox.bind import bind, bind_ready
 from tupana_etl.outbox.deliver import deliver
@@ -31,7 +40,7 @@ from tupana_etl.outbox.reconcile import reconcile, seek_ready
 from tupana_etl.outbox.results import poll
 from tupana_etl.outbox.run import Pace, Run, Sleep, Tell, incidents, is_incident, together
 from tupana_etl.outbox.settle import unknown_after_crash
-from tupana_etl.outbox.states import State
+from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, SCHEDULE, State
 from tupana_etl.outbox.verify import verify
 from tupana_etl.settings import Settings
 
@@ -103,6 +112,7 @@ async def send(
     wait: float = 120.0,
     tell: Tell = lambda counts: None,
     follow_only: bool = False,
+    only: str = "",
     ways: Ways | None = None,
 ) -> SendResult:
     """Sends every approved row of the home and follows all that was sent.
@@ -110,10 +120,11 @@ async def send(
     Waits up to ``wait`` seconds for another sender of this home, and as long for results
     after the last batch was taken in. In a proven sandbox, plans under their caps are sent
     without approval. With ``follow_only`` nothing is sent, not even again: what was sent is
-    looked up, followed and read back. Raises ConfigError and OriginError when nothing may be
-    sent, LedgerError when the ledger cannot be trusted, LockHeld, AuthError, and what the
-    server answered when not even the companies could be read. What fails later is in the
-    result.
+    looked up, followed and read back. ``only`` is one of ``OPS``: rows of every other kind
+    are left as they are, and nothing is sent that no person approved. Raises ConfigError and
+    OriginError when nothing may be sent, LedgerError when the ledger cannot be trusted,
+    LockHeld, AuthError, and what the server answered when not even the companies could be
+    read. What fails later is in the result.
     """
     ways = ways or Ways()
     settings.need_key()
@@ -123,20 +134,24 @@ async def send(
             run.tell = tell
             if follow_only:
                 run.stopped = "this run only follows what was sent"
-            elif run.proof.is_sandbox:
+            elif run.proof.is_sandbox and not only:
                 admit_in_sandbox(ledger, run.proof.why)
             followed = UNFINISHED - ({State.READY, State.BOUND} if follow_only else set())
-            wanted = {i.id for i in rows.everything(ledger) if i.state in followed}
-            await _rounds(run, settings)
-        wanted |= {i.id for i in rows.everything(ledger) if _untold(i)}
+            wanted = {i.id for i in _of_kind(ledger, only) if i.state in followed}
+            await _rounds(run, settings, only)
+        wanted |= {i.id for i in _of_kind(ledger, only) if _untold(i)}
         return SendResult(
             run.proof.environment,
             run.proof.why,
             run.sent,
             [rows.get(ledger, row_id) for row_id in sorted(wanted)],
             run.notices,
-            sum(i.state is State.PLANNED for i in rows.everything(ledger)),
+            sum(i.state is State.PLANNED for i in _of_kind(ledger, only)),
         )
+
+
+def _of_kind(ledger: Ledger, only: str) -> list[rows.Intent]:
+    return [i for i in rows.everything(ledger) if only in ("", i.op)]
 
 
 def _untold(row: rows.Intent) -> bool:
@@ -213,21 +228,16 @@ def check_environment(ledger: Ledger, evidence: Proof) -> None:
             ledger.set_meta("environment", evidence.environment)
 
 
-async def _rounds(run: Run, settings: Settings) -> None:
+async def _rounds(run: Run, settings: Settings, only: str) -> None:
     pause = run.pace.poll
     try:
         while True:
-            before = rows.counts(run.ledger)
-            await _deliver_all(run)
-            due = await reconcile(run)
-            await poll(run)
-            await verify(run, settings)
-            await payments.follow(run)
-            await cessions.follow(run)
+            before = rows.counts(run.ledger, only)
+            due = await _round(run, settings, only)
             check_environment(run.ledger, run.proof)
-            after = rows.counts(run.ledger)
+            after = rows.counts(run.ledger, only)
             run.tell(after)
-            if not _waiting(run, after):
+            if not _waiting(run, after, only):
                 return
             pause = run.pace.poll if after != before else min(pause * 1.5, run.pace.poll_most)
             seconds = _pause(run, after, pause, due)
@@ -238,13 +248,36 @@ async def _rounds(run: Run, settings: Settings) -> None:
         run.stop(str(refused))
 
 
-def _waiting(run: Run, counts: dict[State, int]) -> bool:
+async def _round(run: Run, settings: Settings, only: str) -> datetime | None:
+    """One round for every kind of row, or for one; when the next look-up of a document is due."""
+    due = None
+    if only in ("", ISSUE):
+        await _deliver_all(run)
+        due = await reconcile(run)
+        await poll(run)
+        await verify(run, settings)
+    for op, follow in _FOLLOWED.items():
+        if only in ("", op):
+            await follow(run)
+    return due
+
+
+_FOLLOWED = {
+    PAYMENT: payments.follow,
+    CESSION: cessions.follow,
+    SCHEDULE: schedules.follow,
+}
+
+
+def _waiting(run: Run, counts: dict[State, int], only: str) -> bool:
     """Whether waiting can still bring anything."""
     sendable = any(
-        run.may_send(i.entity) for i in rows.in_state(run.ledger, {State.READY, State.BOUND})
+        run.may_send(i.entity)
+        for i in rows.in_state(run.ledger, {State.READY, State.BOUND}, only or ISSUE)
     )
     refused = sum(1 for i in rows.in_state(run.ledger, {State.ISSUED}) if i.sii_state)
-    issued = counts.get(State.ISSUED, 0) > refused  # SII's refusal is a person's to answer
+    # SII's refusal is a person's to answer.
+    issued = counts.get(State.ISSUED, 0) > (refused if only in ("", ISSUE) else 0)
     return sendable or issued or any(counts.get(state) for state in OPEN)
 
 

@@ -155,13 +155,18 @@ def _utf8(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _check_columns(columns: Sequence[str], what: str, contract: Contract) -> None:
+def check_known(columns: Sequence[str], what: str, contract: Contract) -> None:
+    """Raises ConfigError unless every column is the contract's, and there once."""
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ConfigError(f"{what} has {', '.join(twice)} twice. Nothing was planned.")
     unknown = [name for name in columns if name not in contract]
     if unknown:
         raise ConfigError(_unknown(unknown, what, contract))
+
+
+def _check_columns(columns: Sequence[str], what: str, contract: Contract) -> None:
+    check_known(columns, what, contract)
     missing = [c.name for c in contract.values() if c.always and c.name not in columns]
     if missing:
         raise ConfigError(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-ISSUE, PAYMENT, CESSION = "issue", "payment", "cession"
-OPS = (ISSUE, PAYMENT, CESSION)
-"""What a row asks for: a document, a payment booked on one, or an invoice ceded."""
+ISSUE, PAYMENT, CESSION, SCHEDULE = "issue", "payment", "cession", "schedule"
+OPS = (ISSUE, PAYMENT, CESSION, SCHEDULE)
+"""What a row asks for: a document, a payment booked on one (or an act at SII about one), an
+invoice ceded, or a standing order to issue documents."""
 
 
 class State(StrEnum):

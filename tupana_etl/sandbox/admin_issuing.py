@@ -106,9 +106,9 @@ async def reject(request: Request) -> Response:
 
 
 async def reset(request: Request) -> Response:
-    """POST {}: nothing was ever issued, paid, ceded, accepted or claimed through the API here;
-    switches, keys and faults are gone, the clock is this machine's and today the world's first.
-    Documents of the world keep marks of credit notes and of what levers did."""
+    """POST {}: nothing was ever issued, paid, ceded, accepted, claimed or scheduled through the API
+    here; switches, keys and faults are gone, the clock is this machine's and today the world's
+    first. Documents of the world keep marks of credit notes and of what levers did."""
     connection = web.context(request).connection
     with connection:
         connection.execute("BEGIN")
@@ -121,6 +121,7 @@ async def reset(request: Request) -> Response:
             store.delete_document(connection, document_id)
         for table in _MADE:
             connection.execute(f"DELETE FROM {table}")
+        connection.execute("DELETE FROM schedule WHERE details IS NOT NULL")
         connection.execute("DELETE FROM meta WHERE name IN ('switches', 'keys')")
         clock.rewind(connection)
     request.app.state.script.replace([])

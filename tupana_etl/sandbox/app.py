@@ -30,6 +30,7 @@ from tupana_etl.sandbox import (
     issuing,
     others,
     population,
+    scheduling,
     shape,
     state_events,
     web,
@@ -55,12 +56,14 @@ _READS: dict[str, Endpoint] = {
     "/v1/cessions/batches/{batch_id:str}": ceding.poll,
     "/v1/cessions/{cession_id:int}": others.cession,
     "/v1/scheduled-documents": others.scheduled_documents,
+    "/v1/scheduled-documents/{schedule_id:int}": scheduling.show,
     "/v1/webhooks": others.webhooks,
     "/v1/book-summaries": others.book_summaries,
     "/v1/sync-status": others.sync_status,
 }
 _WRITES: dict[str, Endpoint] = {
     "/v1/credentials": enrolling.create,
+    "/v1/scheduled-documents": scheduling.create,
     "/v1/webhooks": webhooks.create,
     "/v1/documents/batch": issuing.create,
     "/v1/documents/{document_id:int}/states": state_events.create,

@@ -54,7 +54,7 @@ same when its bytes are. All of a batch is refused or none. A document ends as `
 (listed as `draft`) or stays in `temporary_error`. Types 56, 111 and 112 cannot be issued: the
 published list does not have them. Books have sandbox documents too, so that sums agree."""
 
-OTHERS = """## Payments, legal events, cessions and credentials
+OTHERS = """## Payments, legal events, cessions, credentials and schedules
 
 `POST /v1/documents/{id}/states` books PAID and UNPAID of the issuer, and takes the receiver's
 events inside eight days of reception, as SII's register does: none of a cash document, none
@@ -64,7 +64,9 @@ Idempotency-Key: a call that is repeated is done again.
 
 `POST /v1/credentials` opens a company: 201, or 202 and
 `GET /v1/credentials/enrollments/{id}` (switch `enrollment`). A password that holds `wrong` is
-refused by SII, one that holds `down` finds it closed. None is kept."""
+refused by SII, one that holds `down` finds it closed. None is kept.
+
+`POST /v1/scheduled-documents` makes a schedule each time it is asked for; the sandbox runs none."""
 
 LEVERS = """## Levers
 

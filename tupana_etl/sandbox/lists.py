@@ -192,27 +192,33 @@ def schedule(row: sqlite3.Row) -> dict[str, Any]:
         "completed_occurrences": row["completed_occurrences"],
         "max_occurrences": row["max_occurrences"],
         "start_date": row["start_date"],
-        "emission_day_adjustment": "none",
+        "emission_day_adjustment": row["adjustment"],
         "end_type": row["end_type"],
         "end_date": row["end_date"],
-        "details": [_schedule_line(row)],
-        "references": [],
+        "details": _schedule_lines(row),
+        "references": msgspec.json.decode(row["refs"]),
         "created_at": zulu(row["created_at"]),
         "updated_at": zulu(row["updated_at"]),
     }
 
 
-def _schedule_line(row: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": row["id"] * 10,
-        "item_name": row["item_name"],
-        "item_description": "",
-        "quantity": 1.0,
-        "unit_price": float(row["amount"]),
-        "unit_of_measurement": "UN",
-        "item_code": None,
-        "item_type_code": None,
-    }
+def _schedule_lines(row: sqlite3.Row) -> list[dict[str, Any]]:
+    asked: list[dict[str, Any]] = [{"item_name": row["item_name"], "unit_price": row["amount"]}]
+    if row["details"]:
+        asked = msgspec.json.decode(row["details"])
+    return [
+        {
+            "id": row["id"] * 10 + position,
+            "item_name": line["item_name"],
+            "item_description": line.get("item_description", ""),
+            "quantity": float(line.get("quantity", 1)),
+            "unit_price": float(line["unit_price"]),
+            "unit_of_measurement": line.get("unit", "UN"),
+            "item_code": line.get("item_code"),
+            "item_type_code": line.get("item_type_code"),
+        }
+        for position, line in enumerate(asked)
+    ]
 
 
 def book_row(row: books.Row, today: date) -> dict[str, Any]:

@@ -235,6 +235,10 @@ class Schedule:
     item_name: str
     created_at: datetime
     updated_at: datetime
+    details: str | None = None
+    """Its lines as they were asked for, JSON; None of one line of ``item_name``."""
+    refs: str = "[]"
+    adjustment: str = "none"
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 7
+VERSION = 8
 """Of the schema. A file of another version is refused, never converted: worlds are made anew."""
 
 SCHEMA = """
@@ -53,7 +53,7 @@ CREATE TABLE schedule (
   frequency TEXT, day_of_month INTEGER, day_of_week INTEGER, next_execution TEXT, status TEXT,
   amount TEXT, currency TEXT, currency_day INTEGER, completed_occurrences INTEGER,
   max_occurrences INTEGER, start_date TEXT, end_date TEXT, end_type TEXT, item_name TEXT,
-  created_at TEXT, updated_at TEXT);
+  created_at TEXT, updated_at TEXT, details TEXT, refs TEXT, adjustment TEXT);
 CREATE TABLE credential (
   id INTEGER PRIMARY KEY, user_rut TEXT, entity_id INTEGER, type_id INTEGER, type_name TEXT,
   status TEXT, created_at TEXT);

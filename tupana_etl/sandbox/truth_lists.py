@@ -52,7 +52,7 @@ def schedules(connection: sqlite3.Connection) -> Iterator[Row]:
             "sender_id": str(r["sender_id"]),
             "receiver_id": plain_id(r["receiver_id"]),
             "dte_type_code": r["dte_type"],
-            "emission_day_adjustment": "none",
+            "emission_day_adjustment": r["adjustment"],
             **{name: r[name] for name in same},
         }
 

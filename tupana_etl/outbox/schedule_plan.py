@@ -1,0 +1,29 @@
+"""The plan of schedules: which standing orders would be made. No call to the API."""
+
+from __future__ import annotations
+
+from tupana_etl.domain import SANTIAGO
+from tupana_etl.outbox import rows
+from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.plan import Plan, record
+from tupana_etl.outbox.schedule_drafts import Terms, schedule_drafts
+from tupana_etl.outbox.sources import Source
+from tupana_etl.outbox.states import DEAD, SCHEDULE, UNSENT
+
+APPROVAL = "a schedule issues documents by itself, so a named person always approves it"
+
+
+def make(ledger: Ledger, source: Source) -> Plan:
+    """Compares the rows with the ledger. Raises LedgerError, LockHeld."""
+    newest = rows.newest(ledger, SCHEDULE)
+    under_way = {key for key, row in newest.items() if row.state not in UNSENT}
+    taken = [(k, r.payload_sha256) for k, r in newest.items() if r.state not in DEAD and r.payload]
+    today = ledger.clock().astimezone(SANTIAGO).date()
+    read = schedule_drafts(source.rows, Terms(today, under_way, taken))
+    return record(
+        ledger,
+        SCHEDULE,
+        source.name,
+        read,
+        lambda made: APPROVAL if any(row.will_be_sent for row in made) else "",
+    )
