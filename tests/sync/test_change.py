@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -193,3 +194,45 @@ def test_a_refresh_says_nothing_of_other_rows(tmp_path: Path) -> None:
         here.sync()
         gone = here.query("SELECT DISTINCT id FROM raw.documents WHERE _deleted_at IS NOT NULL")
         assert gone == [(doomed,)]
+
+
+@pytest.mark.parametrize("contract", ["2026-04", "2026-08"])
+def test_documents_of_the_future_and_without_a_folio_are_read(
+    tmp_path: Path, contract: str
+) -> None:
+    """The newest window has no upper bound. Without a folio there is no legal document: it
+    is in raw, and in no mart."""
+    shape: dict[str, Any] = {"documents": 60, "companies": 1, "months": 2, "contract": contract}
+    with site(tmp_path, **shape) as here:
+        here.sync(marts=False)
+        (company,) = companies(here)
+        ahead = [(TODAY + timedelta(days=days)).isoformat() for days in (1, 40, 400)]
+        added = [
+            str(here.admin("add", company=company, date=day, document_type=side)["document_ids"][0])
+            for side in ("issued", "received")
+            for day in ahead
+        ]
+
+        def draft(request: Request, body: Any) -> tuple[int, Any]:
+            if request.url.path.endswith("/documents"):
+                for row in body["results"]:
+                    row["folio"] = None if str(row["id"]) == added[0] else row["folio"]
+            return 200, body
+
+        for times in (1, 2):
+            with tampered(here, draft) as there:
+                result = there.sync()
+            assert result.complete, [r.reasons for r in result.streams]
+            future = here.query(
+                f"SELECT id, date_issued::VARCHAR FROM raw.documents WHERE date_issued > '{TODAY}'"
+            )
+            assert {*zip(added, ahead * 2, strict=True)} <= {*future}
+            counted = versions(here)
+            assert times == 1 or sum(r.new + r.changed for r in result.streams) == 0
+        assert here.query("SELECT id FROM raw.documents WHERE folio IS NULL AND state = 'issued'")
+        kept = {id_ for (id_,) in here.query("SELECT document_id FROM marts.documents")}
+        assert added[0] not in kept
+        assert {*added[1:]} <= kept
+        assert here.sync().complete
+        assert not [name for name in differences(here) if name.startswith("document")]
+        assert versions(here)["documents"] == counted["documents"] + 1

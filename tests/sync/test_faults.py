@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from tupana_etl.api import retry
 from tupana_etl.errors import TupanaError
 from tupana_etl.extract import extraction, listing
 
-from .helpers import Site, differences, unpublished
+from .helpers import Site, differences, tampered, unpublished
 
 IN_SHORT, IN_LONG = 30, 300
 DOUBTED = "known rows did not come; they are kept until that is sure"
@@ -149,6 +150,7 @@ DEVIATIONS = (
     "bare_arrays",
     "no_total_pages",
     "no_next",
+    "no_count",
     "decimal_strings",
     "mixed_ids",
     "slash_redirects",
@@ -169,6 +171,28 @@ def test_deviations_of_the_server_change_nothing(tmp_path: Path, name: str) -> N
         assert differences(here) == {}
         assert run(here)[0]
         assert differences(here) == {}
+
+
+def test_a_page_past_the_end_is_a_404_and_not_the_end_of_the_run(tmp_path: Path) -> None:
+    """The list got shorter between the page that counted it and its last page."""
+    with unpublished(tmp_path, documents=300, companies=1) as here:
+        promised: list[str] = []
+
+        def promise(request: Request, body: Any) -> tuple[int, Any]:
+            side = request.query_params.get("document_type")
+            counted = request.query_params.get("page_size") != "1"
+            if request.url.path.endswith("/documents") and counted and side not in promised:
+                promised.append(str(side))
+                body = {**body, "count": body["count"] + 200, "total_pages": 9}
+            return 200, body
+
+        before = here.stats()["requests"]
+        with tampered(here, promise) as there:
+            result = there.sync("documents")
+        assert sorted(promised) == ["issued", "received"]
+        assert result.complete, [r.reasons for r in result.streams]
+        assert here.stats()["requests"] - before > 9
+        assert "documents" not in differences(here)
 
 
 def test_a_next_on_another_host_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from tupana_etl.sandbox.server import DEMO_KEY
 from .helpers import Site, differences, site
 
 IN_SHORT, IN_LONG = 4, 30
+
+FEWEST_REQUESTS = 40
+"""Requests that any sync of these worlds needs."""
 
 
 def start(here: Site) -> subprocess.Popen[bytes]:
@@ -53,6 +57,36 @@ def seeds() -> list[object]:
     return [*range(IN_SHORT), *later]
 
 
+def strike(here: Site, process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    """Kills a sync as soon as it is as far as that, and sees that it was not done."""
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert process.poll() is None, "it ended before the blow"
+        assert time.monotonic() < deadline, "it never came that far"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def ended(here: Site) -> int:
+    """Runs that are closed in the manifest."""
+    manifest = Manifest(here.settings.lake)
+    return sum(entry.kind == "end" for entry in manifest.entries()) if manifest.exists else 0
+
+
+def points(here: Site, moment: random.Random) -> Callable[[], bool]:
+    """A named point of a sync: so many requests, the reading done, the file being published."""
+    phase = moment.choice(["reading", "reading", "reading", "applying", "publishing"])
+    if phase == "applying":
+        runs = ended(here)
+        return lambda: ended(here) > runs
+    if phase == "publishing":
+        copy = here.settings.analytics.with_name(f".{here.settings.analytics.name}.tmp")
+        return copy.exists
+    asked = here.stats()["requests"] + moment.randint(1, FEWEST_REQUESTS)
+    return lambda: here.stats()["requests"] >= asked
+
+
 @pytest.mark.parametrize("seed", seeds())
 def test_a_killed_sync_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
     moment = random.Random(seed)
@@ -61,10 +95,8 @@ def test_a_killed_sync_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
             here.sync()
             for row in here.truth("documents")[:5]:
                 here.admin("pay", document_id=int(row["id"]))
-        process = start(here)
-        time.sleep(moment.uniform(0.4, 3.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        reached = points(here, moment)
+        strike(here, start(here), reached)
         assert start(here).wait(timeout=60) == 0
         assert differences(here) == {}
         assert asked_twice(here) == []
