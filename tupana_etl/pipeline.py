@@ -27,6 +27,7 @@ from tupana_etl.inbox import drain as hints
 from tupana_etl.inbox.drain import Drained
 from tupana_etl.inbox.mirror import mirror as mirror_inbox
 from tupana_etl.lake.clean import remove_leftovers
+from tupana_etl.lake.compact import compact
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.outbox.mirror import mirror as mirror_outbox
 from tupana_etl.outbox.run import Tell
@@ -37,6 +38,7 @@ from tupana_etl.warehouse.apply import apply
 from tupana_etl.warehouse.database import Connection, discard, writer
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.models import ModelRun, run_models
+from tupana_etl.warehouse.moved import follow
 from tupana_etl.warehouse.progress import deleted_in
 from tupana_etl.warehouse.publish import check_publishable, publish
 
@@ -237,6 +239,7 @@ def _run_one(
             with bounded(con) as known:
                 taken = run_async(read(manifest, known))
             apply(con, manifest)
+            compact(manifest, lambda moved: follow(con, moved))
             models = _build(con, settings) if marts else []
             results = _results(con, taken)
         if marts:

@@ -11,10 +11,19 @@ import pytest
 
 from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake import manifest
+from tupana_etl.lake.compact import compact
 from tupana_etl.lake.manifest import Manifest
 from tupana_etl.pipeline import rebuild_marts
 
 from .helpers import TODAY, Site, differences, site, versions
+
+
+def put_away(here: Site) -> Manifest:
+    """Seals and compacts as a run does."""
+    found = Manifest(here.settings.lake)
+    found.open_for_append()
+    compact(found, lambda moved: None)
+    return found
 
 
 def sealed(here: Site) -> list[Path]:
@@ -57,7 +66,7 @@ def test_a_seal_may_be_interrupted_anywhere(
         here.sync(marts=False)
         entries = list(Manifest(here.settings.lake).entries())
         monkeypatch.setattr(manifest, "SEAL_BYTES", 1_000)
-        Manifest(here.settings.lake).open_for_append()
+        put_away(here)
         (packed,) = sealed(here)
         plain = packed.with_suffix("")
         tail = here.settings.lake / "manifest.jsonl"
@@ -65,8 +74,7 @@ def test_a_seal_may_be_interrupted_anywhere(
 
         def go_on() -> None:
             assert list(Manifest(here.settings.lake).entries()) == entries
-            again = Manifest(here.settings.lake)
-            again.open_for_append()
+            again = put_away(here)
             assert sealed(here) == [packed]
             assert list(again.entries()) == entries
             assert again.lines() == len(entries)
@@ -129,6 +137,7 @@ def test_reading_without_the_lock_survives_seals(
             for number in range(60):
                 writer.append("end", {"run": str(number)})
                 writer.open_for_append()
+                compact(writer, lambda moved: None)
         finally:
             ended.set()
 

@@ -6,8 +6,9 @@ without a newline, which the next writer cuts off. Only the run that holds the h
 lock appends.
 
 ``manifest.jsonl`` is the tail. When it has grown and its last run has ended, it is sealed:
-renamed to ``manifest-<first>-<last>.jsonl`` by the numbers of its lines, compressed, and
-never written again, so that a run reads what is recent however many years lie behind it.
+renamed to ``manifest-<first>-<last>.jsonl`` by the numbers of its lines, so that a run
+reads what is recent however many years lie behind it. Later it is compacted
+(:mod:`tupana_etl.lake.compact`) into ``….jsonl.gz``, and never written again.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import gzip
 import io
 import os
 import re
-import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class Entry:
 
 
 @dataclass(frozen=True, order=True)
-class _Sealed:
+class Sealed:
+    """A part of the manifest that is over, by the numbers of its lines."""
+
     first: int
     last: int
     path: Path
@@ -99,7 +101,7 @@ class Manifest:
         """Entries since the last seal: all that an unfinished run can have written."""
         return self.entries(self._base())
 
-    def _whole(self, sealed: _Sealed, after: int) -> Iterator[Entry]:
+    def _whole(self, sealed: Sealed, after: int) -> Iterator[Entry]:
         """Its entries, all that its name promises: what is short of some is damaged."""
         came = max(sealed.first - 1, after)
         try:
@@ -135,7 +137,7 @@ class Manifest:
     def open_for_append(self) -> None:
         """Cuts off a torn last line, seals a tail that has grown, and counts the rest.
 
-        Call once, holding the lock.
+        Call at the start of a run, holding the lock.
         """
         make_private(self.lake, self.lake.parent)
         self._create_tail()
@@ -145,14 +147,13 @@ class Manifest:
             os.truncate(self.path, whole)
         if whole > SEAL_BYTES and self._last_kind(data[:whole]) == "end":
             self._seal(data.count(b"\n", 0, whole))
-        self._compress()
         self._next = self.lines() + 1
 
     def append(self, kind: str, body: dict[str, Any]) -> Entry:
         """Commits one entry durably."""
         if not self._next:
             raise RuntimeError("open_for_append was not called")
-        line = msgspec.json.encode({"kind": kind, **body}) + b"\n"
+        line = _line(kind, body)
         size = self.path.stat().st_size
         try:
             with self.path.open("ab") as file:
@@ -167,20 +168,20 @@ class Manifest:
         self._next += 1
         return entry
 
-    def _sealed(self) -> list[_Sealed]:
-        """In order; a file whose compression was interrupted stands there once."""
-        found: dict[int, _Sealed] = {}
-        for path in sorted(self.lake.glob("manifest-*.jsonl*"), reverse=True):
+    def _sealed(self) -> list[Sealed]:
+        """In order, each once: where a part is compacted, that is it."""
+        found: dict[int, Sealed] = {}
+        for path in sorted(self.lake.glob("manifest-*.jsonl*")):  # .jsonl, then .jsonl.gz
             if match := _SEALED.fullmatch(path.name):
                 first, last = int(match[1]), int(match[2])
-                found[first] = _Sealed(first, last, path)  # the one not compressed is whole
+                found[first] = Sealed(first, last, path)
         return sorted(found.values())
 
     def _base(self) -> int:
         """Number of the last sealed entry."""
         return _last(self._sealed())
 
-    def _now(self) -> tuple[list[_Sealed], IO[bytes]]:
+    def _now(self) -> tuple[list[Sealed], IO[bytes]]:
         """The sealed parts and the tail that follows them, of one moment."""
         while True:
             parts = self._sealed()
@@ -210,25 +211,38 @@ class Manifest:
         sync_folder(self.lake)
         self._create_tail()
 
-    def _compress(self) -> None:
-        """Replaces sealed files by compressed ones; a crash leaves one or both of them."""
-        for sealed in self._sealed():
-            if sealed.path.suffix == ".gz":
-                continue
-            final = sealed.packed
-            temporary = final.with_name(f".{final.name}.tmp")
-            with sealed.open() as plain, temporary.open("wb") as file:
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                    shutil.copyfileobj(plain, packed)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o600)
-            temporary.replace(final)
-            sync_folder(self.lake)
-            sealed.path.unlink()
+    def uncompacted(self) -> list[Sealed]:
+        """Sealed parts whose plain file still stands, oldest first."""
+        return sorted(
+            Sealed(int(match[1]), int(match[2]), path)
+            for path in self.lake.glob("manifest-*.jsonl")
+            if (match := _SEALED.fullmatch(path.name))
+        )
+
+    def lines_of(self, part: Sealed, *, packed: bool = False) -> Iterator[Entry]:
+        """Entries of one sealed part, of its plain or its compacted file."""
+        path = part.packed if packed else part.path
+        return self._whole(Sealed(part.first, part.last, path), 0)
+
+    def pack(self, part: Sealed, entries: Iterable[Entry]) -> None:
+        """Puts the compacted file of a part in place; its plain one does not count any more."""
+        temporary = part.packed.with_name(f".{part.packed.name}.tmp")
+        with temporary.open("wb") as file:
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                for entry in entries:
+                    packed.write(_line(entry.kind, entry.body))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o600)
+        temporary.replace(part.packed)
+        sync_folder(self.lake)
 
 
-def _last(parts: list[_Sealed]) -> int:
+def _line(kind: str, body: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"kind": kind, **body}) + b"\n"
+
+
+def _last(parts: list[Sealed]) -> int:
     return max((sealed.last for sealed in parts), default=0)
 
 

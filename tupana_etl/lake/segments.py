@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,6 +96,30 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Committed:
+    """Committed segments of a lake, each checked once.
+
+    Every byte is read for that: what rotted must not be taken for the truth.
+    """
+
+    def __init__(self, lake: Path) -> None:
+        self._lake = lake
+        self._sound: set[tuple[str, str]] = set()
+
+    def file(self, segment: Mapping[str, Any]) -> str:
+        """Path of a segment; LakeCorrupt if it is not what was committed."""
+        name = segment["path"], segment["sha256"]
+        path = self._lake / name[0]
+        if name not in self._sound and (not path.exists() or sha256(path) != name[1]):
+            raise LakeCorrupt(
+                f"Segment {name[0]} of the lake is missing or was altered; nothing was "
+                "applied from it. Restore it from a copy of the home, then run again. Without a "
+                "copy, move the home away and sync anew: only versions of the past are lost."
+            )
+        self._sound.add(name)
+        return str(path)
 
 
 def sync_folder(folder: Path) -> None:

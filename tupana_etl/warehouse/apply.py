@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.lake.segments import sha256
+from tupana_etl.lake.segments import Committed
 from tupana_etl.streams import STREAMS, Stream, children
 from tupana_etl.warehouse.database import within
 from tupana_etl.warehouse.merge import merge, merge_children
@@ -44,11 +43,12 @@ def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
     first = next(transactions, None)
     if first is None:
         return 0
+    lake = Committed(manifest.lake)
     with within(con, MEMORY, THREADS):
-        return sum(_commit(con, manifest.lake, some) for some in chain([first], transactions))
+        return sum(_commit(con, lake, some) for some in chain([first], transactions))
 
 
-def _commit(con: duckdb.DuckDBPyConnection, lake: Path, merges: list[list[Entry]]) -> int:
+def _commit(con: duckdb.DuckDBPyConnection, lake: Committed, merges: list[list[Entry]]) -> int:
     con.begin()
     try:
         for merge_ in merges:
@@ -104,7 +104,7 @@ def _rows(entry: Entry) -> int:
     return sum(s["rows"] for s in entry.body.get("segments", {}).values())
 
 
-def _apply_merge(con: duckdb.DuckDBPyConnection, lake: Path, merge_: list[Entry]) -> None:
+def _apply_merge(con: duckdb.DuckDBPyConnection, lake: Committed, merge_: list[Entry]) -> None:
     match merge_[0].kind:
         case "run":
             _start_run(con, merge_[0].body)
@@ -121,7 +121,7 @@ def _apply_merge(con: duckdb.DuckDBPyConnection, lake: Path, merge_: list[Entry]
 
 
 def _apply_windows(
-    con: duckdb.DuckDBPyConnection, lake: Path, stream: Stream, group: list[Entry]
+    con: duckdb.DuckDBPyConnection, lake: Committed, stream: Stream, group: list[Entry]
 ) -> None:
     verdicts: dict[tuple[int, str], int] = {}
     if _stage(con, lake, stream, group, "staged"):
@@ -143,7 +143,7 @@ def _apply_windows(
 
 
 def _stage(
-    con: duckdb.DuckDBPyConnection, lake: Path, stream: Stream, group: list[Entry], table: str
+    con: duckdb.DuckDBPyConnection, lake: Committed, stream: Stream, group: list[Entry], table: str
 ) -> int:
     """Loads the group's segments of a stream into a temporary table. Returns its rows."""
     columns = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in stream.columns)
@@ -152,43 +152,41 @@ def _stage(
         _row BIGINT, _call VARCHAR, _fetched_at TIMESTAMPTZ, _detail_at TIMESTAMPTZ,
         _seq BIGINT)"""
     )
-    files = [
-        (segment_file(lake, entry.body["segments"][stream.name]), entry.seq)
+    segments = [
+        (entry.body["segments"][stream.name], entry.seq)
         for entry in group
         if stream.name in entry.body["segments"]
     ]
-    if not files:
+    if not segments:
         return 0
     con.execute("CREATE OR REPLACE TEMP TABLE files (path VARCHAR, _seq BIGINT)")
-    con.executemany("INSERT INTO files VALUES (?, ?)", files)
-    con.execute(
-        f"""INSERT INTO {table} BY NAME
-        SELECT s.* EXCLUDE (filename), files._seq
-        FROM read_parquet(?, filename=true, union_by_name=true) s
-        JOIN files ON files.path = s.filename""",
-        [[path for path, _ in files]],
+    paths = {s["path"]: lake.file(s) for s, _ in segments}
+    con.executemany(
+        "INSERT INTO files VALUES (?, ?)", [(paths[s["path"]], seq) for s, seq in segments]
     )
+    compacted = {paths[s["path"]] for s, _ in segments if "of" in s}
+    if own := sorted({*paths.values()} - compacted):
+        con.execute(
+            f"""INSERT INTO {table} BY NAME
+            SELECT s.* EXCLUDE (filename), files._seq
+            FROM read_parquet(?, filename=true, union_by_name=true) s
+            JOIN files ON files.path = s.filename""",
+            [own],
+        )
+    if compacted:
+        con.execute(
+            f"""INSERT INTO {table} BY NAME
+            SELECT s.* EXCLUDE (filename)
+            FROM read_parquet(?, filename=true, union_by_name=true) s
+            SEMI JOIN files ON files.path = s.filename AND files._seq = s._seq
+            WHERE s._seq BETWEEN ? AND ?""",
+            [sorted(compacted), group[0].seq, group[-1].seq],
+        )
     counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(counted[0]) if counted else 0
 
 
-def segment_file(lake: Path, segment: dict[str, Any]) -> str:
-    """Path of a committed segment; LakeCorrupt if it is not what was committed.
-
-    Every byte is read for that: each segment is applied once, and a rebuild must not take
-    a file that rotted for the truth.
-    """
-    path = lake / segment["path"]
-    if not path.exists() or sha256(path) != segment["sha256"]:
-        raise LakeCorrupt(
-            f"Segment {segment['path']} of the lake is missing or was altered; nothing was "
-            "applied from it. Restore it from a copy of the home, then run again. Without a "
-            "copy, move the home away and sync anew: only versions of the past are lost."
-        )
-    return str(path)
-
-
-def _take_rejects(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]) -> None:
+def _take_rejects(con: duckdb.DuckDBPyConnection, lake: Committed, group: list[Entry]) -> None:
     for entry in group:
         segment = entry.body["segments"].get("rejects")
         if segment:
@@ -196,13 +194,16 @@ def _take_rejects(con: duckdb.DuckDBPyConnection, lake: Path, group: list[Entry]
             con.execute(
                 """INSERT INTO raw.rejects
                 SELECT ?, stream, ?, ?, id, "column", reason, raw, call, ?::TIMESTAMPTZ
-                FROM read_parquet(?)""",
+                FROM read_parquet(?)
+                """
+                + ("WHERE _seq = ?" if "of" in segment else ""),
                 [
                     b["run"],
                     b["company"],
                     b["direction"],
                     b["read_at"],
-                    segment_file(lake, segment),
+                    lake.file(segment),
+                    *([segment["of"]] if "of" in segment else []),
                 ],
             )
 
