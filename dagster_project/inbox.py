@@ -11,8 +11,9 @@ from tupana_etl.inbox.store import exists, open_inbox
 
 @dg.op(
     pool=WRITER_POOL,
-    description="Reads the documents that webhook events named, and publishes: the same as "
-    "`tupana webhooks drain`. Nothing pending costs nothing.",
+    description="Reads the documents that webhook events named, and publishes; asks for the "
+    "results of batches they named. The same as `tupana webhooks drain`. Nothing pending costs "
+    "nothing.",
 )
 def read_named_documents(context: dg.OpExecutionContext, tupana: TupanaResource) -> None:
     with told(), tupana.api() as settings:
@@ -22,6 +23,7 @@ def read_named_documents(context: dg.OpExecutionContext, tupana: TupanaResource)
     context.add_output_metadata(
         {
             "documents_read": len(done.read),
+            "batches_followed": len(done.followed),
             "events_settled": done.events,
             "ignored": len(done.ignored),
             "tried_again_later": len(done.failed),

@@ -29,6 +29,7 @@ from tupana_etl.inbox.mirror import mirror as mirror_inbox
 from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.compact import compact
 from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.outbox.hints import follow as follow_batches
 from tupana_etl.outbox.mirror import mirror as mirror_outbox
 from tupana_etl.outbox.run import Tell
 from tupana_etl.outbox.send import SendResult, send
@@ -172,7 +173,9 @@ def drain(
     """Reads the documents that webhooks named since the last time, in one run.
 
     An event is only a hint: its document is read from the API, and what the API says is
-    applied, modelled and published as by :func:`refresh`. Nothing pending costs nothing.
+    applied, modelled and published as by :func:`refresh`. An event of a batch, or of a
+    document that one may have made, polls what was sent from the outbox and awaits its
+    end; nothing is sent. Nothing pending costs nothing.
     What could not be read is tried again later; ``clock`` says what is due.
 
     Raises what :func:`refresh` raises when none could be read; events stay pending.
@@ -193,7 +196,10 @@ def drain(
             _run_one(order, several, marts=True, wait=wait)
         return failed
 
-    return hints.drain(settings.home, read, clock)
+    def follow(batches: Sequence[str]) -> dict[str, TupanaError]:
+        return run_async(follow_batches(settings, batches))
+
+    return hints.drain(settings.home, read, follow, clock)
 
 
 class _NothingRead(Exception):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tupana_etl.outbox import envelopes, failpoints
+from tests.sync.receiving import SECRET, Receiver, receiving, until
+from tupana_etl.domain import utcnow
+from tupana_etl.errors import TupanaError
+from tupana_etl.inbox.drain import drain
+from tupana_etl.outbox import envelopes, failpoints, hints
 from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox.run import Pace
+from tupana_etl.outbox.send import Ways
 from tupana_etl.outbox.states import State
+from tupana_etl.sandbox.server import DEMO_KEY
+from tupana_etl.settings import Settings
 
 from .conftest import SHM
 from .desk import Desk, open_desk
@@ -33,6 +43,35 @@ def desk() -> Iterator[Desk]:
     with open_desk(folder) as opened:
         yield opened
     shutil.rmtree(folder)
+
+
+@dataclass
+class Hook:
+    """A receiver that both companies' webhooks deliver to."""
+
+    desk: Desk
+    receiver: Receiver
+
+    def drain(self, home: Path) -> None:
+        """Reads what arrived by now, between a kill and the next run."""
+        settings = Settings(api_key=DEMO_KEY, base_url=self.desk.url, home=home)
+        ways = Ways(pace=Pace(settle=0.05, poll=0.02))
+
+        def follow(batches: Sequence[str]) -> dict[str, TupanaError]:
+            return asyncio.run(hints.follow(settings, batches, ways))
+
+        drain(self.receiver.home, lambda documents: {}, follow, utcnow)
+
+
+@pytest.fixture(scope="module")
+def hearing(desk: Desk) -> Iterator[Hook]:
+    with receiving(desk.folder / "inbox") as receiver:
+        entities = [e for c in desk.api.get("/credentials").json() for e in c["master_entities"]]
+        for company in {e["id"] for e in entities}:
+            told = {"master_entity_id": company, "url": receiver.url, "secret": SECRET}
+            events = ["document.issued", "batch.intake_failed"]
+            desk.api.post("/webhooks", json=told | {"events": events}).raise_for_status()
+        yield Hook(desk, receiver)
 
 
 def rows_of(desk: Desk) -> Path:
@@ -69,6 +108,26 @@ def test_killed_once(desk: Desk, name: str) -> None:
     check(desk, home)
 
 
+HEARD = ("post.body_out", "post.answered", "result.after", "poll.after")
+"""Places where an event may know more than the ledger; the others are in the long suite."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in HEARD else pytest.mark.long) for n in ALWAYS]
+)
+def test_killed_once_the_ledger_ends_the_same_with_webhooks(
+    desk: Desk, hearing: Hook, name: str
+) -> None:
+    """`check` asks for the one ending that there is without them, too."""
+    home = rows_of(desk)
+    assert desk.send(home, name) == KILLED
+    hearing.drain(home)
+    check(desk, home)
+    until(hearing.receiver.rows)
+    hearing.drain(home)
+    check(desk, home)
+
+
 @pytest.mark.parametrize("name", RECOVERY)
 def test_killed_in_flight_and_again_while_recovering(desk: Desk, name: str) -> None:
     home = rows_of(desk)
@@ -77,12 +136,27 @@ def test_killed_in_flight_and_again_while_recovering(desk: Desk, name: str) -> N
     check(desk, home)
 
 
+PAIRS = list(product(failpoints.NAMES, repeat=2))
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("pair", list(product(failpoints.NAMES, repeat=2)), ids="-".join)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_killed_twice_anywhere(desk: Desk, pair: tuple[str, str]) -> None:
     home = rows_of(desk)
     for name in pair:
         assert desk.send(home, name) in (KILLED, 1)  # not every place is reached
+    check(desk, home)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pair", PAIRS[::9], ids="-".join)
+def test_killed_twice_anywhere_the_ledger_ends_the_same_with_webhooks(
+    desk: Desk, hearing: Hook, pair: tuple[str, str]
+) -> None:
+    home = rows_of(desk)
+    for name in pair:
+        assert desk.send(home, name) in (KILLED, 1)
+        hearing.drain(home)
     check(desk, home)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +59,11 @@ def receiving(home: Path, **options: Any) -> Iterator[Receiver]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def until(what: Callable[[], Any], seconds: float = 15) -> Any:
+    ends = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.05)
+    return found

@@ -6,13 +6,17 @@ import gzip
 import json
 import os
 import resource
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,6 +142,43 @@ def test_signed_nonsense_is_kept_and_asked_about_by_nobody(
 def test_no_body_whatever_stops_the_reader(body: bytes) -> None:
     found = read(body, {})
     assert found.document_id == "" or found.document_id.isascii()
+
+
+def test_of_a_body_nothing_is_kept_that_is_anybodys_business(receiver: Receiver) -> None:
+    link = "https://files.example/7.pdf?X-Amz-Signature=canary-link"
+    sender = {"name": "canary-name", "tax_id": "11.111.111-1"}
+    assert receiver.post(event(7, pdf_file=link, sender=sender)) == 200
+    assert receiver.rows("document_id") == [("7",)]
+    kept = (receiver.home / "inbox.sqlite").read_bytes()
+    assert b"canary" not in kept
+    assert b"11.111.111" not in kept
+
+
+def test_killed_before_its_answer_the_event_comes_again_and_is_one(receiver: Receiver) -> None:
+    """The process ends as by SIGKILL once the event is on disk, before 200 goes out."""
+    script = f"""
+import os, signal, uvicorn
+from pathlib import Path
+from tupana_etl.inbox.receiver import application
+app = application(Path({str(receiver.home)!r}), ({SECRET!r},),
+    arrived=lambda: os.kill(os.getpid(), signal.SIGKILL))
+class Told(uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets=sockets)
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
+Told(uvicorn.Config(app, port=0, log_level="error", lifespan="off")).run()
+"""
+    doomed = subprocess.Popen(  # noqa: S603 - our own interpreter and words
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    )
+    assert doomed.stdout is not None
+    url = f"http://127.0.0.1:{int(doomed.stdout.readline())}/"
+    with pytest.raises(httpx.HTTPError):
+        httpx.post(url, content=event(), headers={"X-Pana-Signature": sign(event(), SECRET)})
+    assert doomed.wait(20) == -signal.SIGKILL
+    assert receiver.rows() == [("document.paid", "7", "pending", 0)]
+    assert receiver.post(event()) == 200
+    assert receiver.rows() == [("document.paid", "7", "pending", 1)]
 
 
 def test_a_large_body_is_refused_in_bounded_memory(receiver: Receiver) -> None:

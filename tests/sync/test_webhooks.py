@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,17 +18,22 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.outbox.office import put_ready
 from tupana_etl import pipeline
-from tupana_etl.domain import utcnow
+from tupana_etl.domain import today, utcnow
 from tupana_etl.errors import AuthError, LockHeld, NetworkError
 from tupana_etl.home import lock
 from tupana_etl.inbox.store import open_inbox
+from tupana_etl.outbox import rows
+from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox.states import State
 from tupana_etl.sandbox.postman import Delivery
 
 from .helpers import Site, site
-from .receiving import OLDER, SECRET, Receiver, event, receiving
+from .receiving import OLDER, SECRET, Receiver, event, receiving, until
 
 EVERYTHING = ["document.paid", "document.unpaid", "document.trace_updated", "document.issued"]
+EVERYTHING += ["batch.intake_failed"]
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +55,6 @@ def register(here: Site, url: str, company: str) -> None:
     wanted = {"master_entity_id": company, "url": url, "events": EVERYTHING, "secret": SECRET}
     key = {"Authorization": f"Api-Key {here.settings.api_key}"}
     httpx.post(f"{here.url}/webhooks", json=wanted, headers=key).raise_for_status()
-
-
-def until(what: Callable[[], Any], seconds: float = 15) -> Any:
-    ends = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def settled(here: Site) -> list[dict[str, Any]]:
@@ -223,6 +220,31 @@ def test_the_vendors_own_package_agrees_on_signatures(here: Site, receiver: Rece
     assert receiver.rows()[-1] == ("document.paid", "sdk-1", "pending", 0)
     with open_inbox(here.settings.home) as inbox:
         inbox.settle(inbox.waiting(), "handled", utcnow())
+
+
+def test_a_batch_that_failed_is_told_by_its_webhook_and_rejected(
+    here: Site, receiver: Receiver
+) -> None:
+    fault = {"kind": "intake_failed", "path": "/documents/batch", "method": "POST", "times": 1}
+    here.admin("faults", faults=[fault])
+    here.admin("switches", processing_seconds=600)
+    with open_ledger(here.settings.home) as ledger:
+        issuer = here.truth("master_entities")[0]["tax_id"].replace(".", "")
+        options = {"issuer": issuer, "date": today().isoformat()}
+        put_ready(ledger, {"sale:1": options}, utcnow())
+    pipeline.issue(here.settings, wait=0)
+    here.admin("switches", processing_seconds=0)
+    here.admin("clock", seconds=700)
+
+    def failed() -> bool:
+        here.look("deliveries")
+        return any(row[0] == "batch.intake_failed" for row in receiver.rows("event_type"))
+
+    until(failed)
+    assert len(pipeline.drain(here.settings).followed) == 1
+    with open_ledger(here.settings.home) as ledger:
+        row = rows.newest(ledger)["sale:1"]
+    assert (row.state, row.reason_code) == (State.REJECTED, "permanent_error")
 
 
 class Tupana:

@@ -28,7 +28,13 @@ from tupana_etl.home import LOOPBACK
 from tupana_etl.settings import Settings
 
 EVENTS = (
-    *("document.issued", "document.updated", "document.rejected", "document.paid"),
+    *(
+        "document.issued",
+        "document.issue_failed",
+        "document.updated",
+        "document.rejected",
+        "document.paid",
+    ),
     *("document.unpaid", "document.cancelled", "document.trace_updated"),
 )
 """What moves documents. Source: the vendor's webhook pages."""

@@ -22,6 +22,8 @@ def run(args: argparse.Namespace) -> int:
 def told(done: Drained) -> list[str]:
     """What was done, a sentence each."""
     lines = [f"Read and published: document {', '.join(done.read)}."] if done.read else []
+    if done.followed:
+        lines += [f"Asked for the results of batch {', '.join(done.followed)}."]
     lines += [f"Ignored: {why}" for why in done.ignored.values()]
     lines += [f"Tried again later: {why}" for why in done.failed.values()]
     return lines

@@ -74,11 +74,15 @@ def received(configured: Settings) -> tuple[dict[str, int], list[str]]:
         return {}, []
     with store.open_inbox(configured.home) as inbox:
         late = [
-            f"{e.event_type} of document {e.document_id}: tried {e.attempts} times, {e.reason}"
+            f"{e.event_type} of {_subject(e)}: tried {e.attempts} times, {e.reason}"
             for e in inbox.waiting()
             if e.attempts
         ]
         return inbox.counts(), late
+
+
+def _subject(event: store.Pending) -> str:
+    return f"document {event.document_id}" if event.document_id else f"batch {event.batch_id}"
 
 
 def _tell(hook: dict[str, Any]) -> None:

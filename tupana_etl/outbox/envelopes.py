@@ -260,6 +260,12 @@ def close_attempt(
         )
 
 
+def batches(ledger: Ledger) -> set[str]:
+    """The API's id of every batch that an attempt from here is known to have become."""
+    query = "SELECT DISTINCT batch_id FROM envelopes WHERE batch_id IS NOT NULL"
+    return {str(batch) for (batch,) in ledger.con.execute(query)}
+
+
 def close_window(ledger: Ledger, envelope_id: int, why: str) -> None:
     """No replay of this envelope any more: the clock cannot be trusted. Expects a transaction."""
     ledger.con.execute(

@@ -58,18 +58,37 @@ def accept(connection: sqlite3.Connection, intake: Intake) -> str:
     return batch_id
 
 
-def proceed(connection: sqlite3.Connection) -> list[int]:
-    """Whatever is due by the clock happens now; ids of the documents that were issued."""
+@dataclass(frozen=True)
+class Proceeded:
+    """What happened by the clock."""
+
+    issued: list[int]
+    """Ids of documents."""
+    failed: list[str]
+    """Ids of batches that ended without a single document."""
+
+
+def proceed(connection: sqlite3.Connection) -> Proceeded:
+    """Whatever is due by the clock happens now."""
     now = clock.now(connection)
     if not _due(connection, now, limit=1):
-        return []
+        return Proceeded([], [])
     issued: list[int] = []
+    touched: set[str] = set()
     how = switches.of(connection)
     with connection:
         connection.execute("BEGIN")
         while rows := _due(connection, now):
             issued += _step(connection, rows, how)
-    return issued
+            touched |= {row["batch_id"] for row in rows}
+    return Proceeded(issued, [b for b in sorted(touched) if _failed_whole(connection, b)])
+
+
+def _failed_whole(connection: sqlite3.Connection, batch_id: str) -> bool:
+    query = """SELECT min(status = 'permanent_error' AND due IS NULL) FROM batch_document
+        WHERE batch_id = ?"""
+    (failed,) = connection.execute(query, (batch_id,)).fetchone()
+    return bool(failed)
 
 
 def _due(connection: sqlite3.Connection, now: float, limit: int = -1) -> list[sqlite3.Row]:

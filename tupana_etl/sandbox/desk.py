@@ -124,7 +124,9 @@ def catch_up(ctx: web.Context) -> None:
                 state_events.do(ctx, asked, row["due"])
         except web.Refusal:
             continue  # nobody is there to be told
-    announce.announce_issued(ctx, batches.proceed(ctx.connection))
+    happened = batches.proceed(ctx.connection)
+    announce.announce_issued(ctx, happened.issued)
+    announce.announce_failed(ctx, happened.failed)
     cession_batches.proceed(ctx.connection)
 
 
