@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_project.definitions import defs
+from tupana_etl.pipeline import sync
 from tupana_etl.sandbox.server import World, running
 from tupana_etl.settings import Settings
 
@@ -39,9 +41,31 @@ def account(home: Path, world: str, monkeypatch: pytest.MonkeyPatch) -> Settings
     return Settings(api_key=KEY, base_url=world, home=home)
 
 
+@pytest.fixture(scope="session")
+def read_home(world: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that was read and published once. To be copied, never written."""
+    home = tmp_path_factory.mktemp("read") / "home"
+    assert sync(Settings(api_key=KEY, base_url=world, home=home)).complete
+    return home
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """Dagster's storage in files, so that they can be searched."""
+def known(account: Settings, read_home: Path) -> Settings:
+    """The account, its world already read and published."""
+    shutil.copytree(read_home, account.home)
+    return account
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's storage in memory: in files every event of a run waits for the disk."""
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def instance_in_files(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster's storage in files: to be searched, or for a schedule, which asks for no other."""
     (tmp_path / "instance").mkdir()
     with dg.DagsterInstance.local_temp(
         str(tmp_path / "instance"), overrides={"telemetry": {"enabled": False}}

@@ -179,13 +179,15 @@ def test_what_starts_by_itself_is_off_until_switched_on() -> None:
     ],
 )
 def test_a_schedule_leaves_out_its_turn_while_as_much_is_read(
-    name: str, running: str | None, turn: bool, instance: dg.DagsterInstance
+    name: str, running: str | None, turn: bool, instance_in_files: dg.DagsterInstance
 ) -> None:
     repository = defs.get_repository_def()
-    with dg.build_schedule_context(instance=instance, repository_def=repository) as context:
+    with dg.build_schedule_context(
+        instance=instance_in_files, repository_def=repository
+    ) as context:
         if running:
             job = defs.resolve_job_def(running)
-            instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+            instance_in_files.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         tick = repository.get_schedule_def(name).evaluate_tick(context)
     assert bool(tick.run_requests) is turn
     assert turn or "under way" in (tick.skip_message or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]
 
 
 def test_everything_twice_and_the_second_time_nothing_is_new(
-    account: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+    account: Settings, instance_in_files: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = run_all(instance, job="sync_full")
+    first = run_all(instance_in_files, job="sync_full")
     assert first.success
     assert failed_checks(first) == set()
     everything = {k.to_user_string() for k in defs.resolve_asset_graph().get_all_asset_keys()}
@@ -73,7 +74,7 @@ def test_everything_twice_and_the_second_time_nothing_is_new(
 
     before = {name: count(account, f"history.{name}") for name in STREAMS}
     with analysis.connect(account) as analyst:  # stays open meanwhile: nobody waits
-        second = run_all(instance)
+        second = run_all(instance_in_files)
         assert second.success
         assert analyst.execute("SELECT count(*) FROM raw.syncs").fetchone() == (1,)
     assert count(account, "raw.syncs") == 2
@@ -83,7 +84,9 @@ def test_everything_twice_and_the_second_time_nothing_is_new(
 
     with analysis.connect(account) as con:
         signed = con.execute("SELECT pdf FROM raw.documents WHERE pdf IS NOT NULL").fetchone()
-    stored = [p.read_bytes() for p in Path(instance.root_directory).rglob("*") if p.is_file()]
+    stored = [
+        p.read_bytes() for p in Path(instance_in_files.root_directory).rglob("*") if p.is_file()
+    ]
     assert any(b"raw" in content for content in stored)
     said = "".join(capfd.readouterr()).encode()
     for secret in (KEY, *(signed or ())):
@@ -171,10 +174,9 @@ def test_a_dry_run_says_what_there_is_and_writes_nothing(
 
 
 def test_a_finding_fails_its_check_and_is_shown(
-    account: Settings, instance: dg.DagsterInstance
+    known: Settings, instance: dg.DagsterInstance
 ) -> None:
-    assert failed_checks(run_all(instance)) == set()
-    with duckdb.connect(str(account.analytics)) as con:
+    with duckdb.connect(str(known.analytics)) as con:
         for change in (
             "UPDATE marts.book_reconciliation SET status = 'differs', total_difference = 7",
             "UPDATE marts.source_freshness SET status = 'late'",
@@ -201,7 +203,7 @@ def test_a_finding_fails_its_check_and_is_shown(
 
 
 def test_companies_are_partitions_and_one_of_them_is_read_whole(
-    account: Settings, instance: dg.DagsterInstance
+    account: Settings, read_home: Path, instance: dg.DagsterInstance
 ) -> None:
     repository = defs.get_repository_def()
     with dg.build_sensor_context(
@@ -209,7 +211,7 @@ def test_companies_are_partitions_and_one_of_them_is_read_whole(
     ) as context:
         early = new_companies.evaluate_tick(context)
         assert "Nothing is published yet" in (early.skip_message or "")
-        assert run_all(instance).success
+        shutil.copytree(read_home, account.home, dirs_exist_ok=True)
         (request,) = new_companies.evaluate_tick(context).dynamic_partitions_requests or ()
         instance.add_dynamic_partitions("company", list(request.partition_keys))
         again = new_companies.evaluate_tick(context)
@@ -227,17 +229,16 @@ def test_companies_are_partitions_and_one_of_them_is_read_whole(
     assert not instance.get_materialized_partitions(dg.AssetKey(["raw", "documents"]))
 
 
-def test_wrong_data_is_not_published(account: Settings, instance: dg.DagsterInstance) -> None:
-    assert run_all(instance).success
-    published = account.analytics.stat().st_mtime_ns
-    with pipeline.at_rest(account) as con:
+def test_wrong_data_is_not_published(known: Settings, instance: dg.DagsterInstance) -> None:
+    published = known.analytics.stat().st_mtime_ns
+    with pipeline.at_rest(known) as con:
         con.execute("INSERT INTO history.webhooks SELECT * FROM history.webhooks")
     result = run_all(instance)
     assert not result.success
     assert failed_checks(result) == {"raw/webhooks unique_key"}
     steps = {e.step_key for e in result.all_events if e.is_step_start}
     assert "marts" not in steps
-    assert account.analytics.stat().st_mtime_ns == published
+    assert known.analytics.stat().st_mtime_ns == published
 
 
 def test_without_a_key_a_sandbox_answers_in_a_home_apart(
