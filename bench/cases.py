@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench import contestants, measure, truth
@@ -80,12 +80,20 @@ def incremental(bench: Bench, server: Server, key: str, condition: Condition) ->
     contestant = contestants.ALL[key]
     server.set(first=total // NEW_SHARE, last=total)
     with folder(bench) as work:
-        begin = Condition("before", condition.documents, 0, condition.in_flight, condition.mode)
-        quiet = Bench(bench.work, bench.logs, lambda _: None)
-        once(quiet, server, contestant, begin, work)
+        begin = replace(condition, case="before", latency_ms=0)
+        once(replace(bench, tell=lambda _: None), server, contestant, begin, work)
         flip(server, total // NEW_SHARE)
         server.set(latency_ms=condition.latency_ms, first=0)
         yield once(bench, server, contestant, condition, work)
+
+
+def commands(bench: Bench, server: Server, key: str, condition: Condition) -> Iterator[Sample]:
+    """``tupana sync`` as people run it, and then other commands in the home it made."""
+    server.set(latency_ms=condition.latency_ms, first=0, last=server.world.documents)
+    with folder(bench) as work:
+        for one in (contestants.ALL[key], *contestants.AFTER_SYNC):
+            server.set(latency_ms=condition.latency_ms)
+            yield once(bench, server, one, condition, work)
 
 
 def flip(server: Server, count: int) -> None:

@@ -34,11 +34,17 @@ class Contestant:
     table: str = "documents"
 
     @property
+    def own_mode(self) -> str:
+        """How its documentation has it read again: whoever has a cursor uses it."""
+        return "cursor" if self.kind == "peer" and not self.parallel else "windows"
+
+    @property
     def python(self) -> Path:
         return BUILD / f"venv-{self.peer}" / "bin" / "python" if self.peer else Path(sys.executable)
 
     def environ(self, url: str, work: Path, in_flight: int, mode: str) -> dict[str, str]:
-        """Everything a contestant is told; ``mode`` is windows, cursor or states."""
+        """Everything a contestant is told; ``mode`` is windows, cursor or own."""
+        mode = self.own_mode if mode == "own" else mode
         return {
             "BENCH_URL": url,
             "BENCH_WORK": str(work),
@@ -51,7 +57,7 @@ class Contestant:
             "TUPANA_MAX_CONCURRENCY": str(in_flight),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "DO_NOT_TRACK": "1",
-            "AIRBYTE_NO_UPDATE_CHECK": "1",
+            "AIRBYTE_OFFLINE_MODE": "1",
             **_TUNED.get(self.key, {}),
         }
 
@@ -83,7 +89,12 @@ def _floor(key: str, name: str, file: str = "") -> Contestant:
 
 
 OURS = _ours("ours", "Tupana ETL, tables", "-m", "bench.ours")
+# After a sync, in its home.
+HELP = _ours("ours-help", "`tupana --help`", "-m", "tupana_etl", "--help")
+QUERY = _ours("ours-query", "`tupana query`", "-m", "tupana_etl", "query", "SELECT 1")
+MARTS = _ours("ours-rebuild", "`tupana marts`", "-m", "tupana_etl", "marts")
 WHOLE = _ours("ours-marts", "`tupana sync`: tables, models, published", "-m", "tupana_etl", "sync")
+AFTER_SYNC = (HELP, QUERY, MARTS)
 
 ALL = {
     c.key: c
@@ -93,12 +104,16 @@ ALL = {
         _floor("floor-states", "floor: one request a document, thrown away"),
         OURS,
         WHOLE,
+        *AFTER_SYNC,
         _peer("dlt-arrow", "dlt, own parallel pages to Arrow", "arrow", parallel=True),
+        _peer("dlt-children", "dlt, the same, children as tables", "children", parallel=True),
         _peer("dlt-tuned", "dlt REST source, tuned", "tuned"),
         _peer("dlt-documented", "dlt REST source, defaults", "documented"),
         _peer("dlt-states", "dlt REST source, states in parallel", "states", parallel=True),
         _peer("sdk", "tupana SDK + pandas", "loop"),
         _peer("sdk-states", "tupana SDK, states one by one", "states"),
+        _peer("singer", "Singer SDK + target-duckdb", "sync"),
+        _peer("airbyte", "Airbyte CDK (PyAirbyte)", "sync"),
     )
 }
 

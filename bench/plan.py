@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench import cases
+from bench import cases, change
 from bench.cases import Bench
 from bench.contestants import ALL
 from bench.load.running import Server
@@ -14,8 +14,9 @@ from bench.samples import Condition, Sample
 Case = Callable[[Bench, Server, str, Condition], Iterator[Sample]]
 
 FLOORS = ("floor-fetch", "floor-insert")
-QUICK = (*FLOORS, "ours", "dlt-arrow", "dlt-tuned", "sdk")
-EVERYONE = (*FLOORS, "ours", "dlt-arrow", "dlt-tuned", "dlt-documented", "sdk")
+QUICK = (*FLOORS, "ours", "dlt-arrow", "dlt-children", "dlt-tuned", "sdk")
+EVERYONE = (*QUICK, "dlt-documented", "singer", "airbyte")
+READERS = tuple(key for key in EVERYONE if ALL[key].kind != "floor")
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,76 @@ def quick() -> list[Step]:
         Step(cases.full, Condition("full", 20_000, 0, 8), QUICK),
         Step(cases.full, Condition("full", 20_000, 50, 8), QUICK),
         Step(cases.full, Condition("full", 20_000, 50, 32), parallel),
-        Step(cases.incremental, Condition("incremental", 20_000, 50, 8), ("ours", "dlt-arrow")),
+        Step(
+            cases.incremental,
+            Condition("incremental", 20_000, 50, 8),
+            ("ours", "dlt-arrow", "dlt-children"),
+        ),
     ]
 
 
-def whole(documents: int) -> list[Step]:
+def _full() -> list[Step]:
     """Everybody at every latency; who reads one page after another, only once for both widths."""
     parallel = tuple(key for key in EVERYONE if ALL[key].parallel)
-    steps = [
-        Step(cases.full, Condition("full", documents, latency, width), who)
+    return [
+        Step(cases.full, Condition("full", 20_000, latency, width), who)
         for latency in (0, 50, 200)
         for width, who in ((8, EVERYONE), (32, parallel))
     ]
-    again = tuple(key for key in EVERYONE if ALL[key].kind != "floor")
-    by_cursor = tuple(key for key in again if not ALL[key].parallel)
-    steps += [
-        Step(cases.incremental, Condition("incremental", documents, 50, 8), again),
-        Step(cases.incremental, Condition("incremental", documents, 50, 8, "cursor"), by_cursor),
+
+
+def _incremental() -> list[Step]:
+    """Those that read the same windows again, then those that stop at what they know."""
+    by_cursor = tuple(key for key in READERS if ALL[key].own_mode == "cursor")
+    condition = Condition("incremental", 20_000, 50, 8)
+    return [
+        Step(cases.incremental, condition, READERS),
+        Step(cases.incremental, replace(condition, mode="cursor"), by_cursor),
     ]
-    return steps
+
+
+def _states() -> list[Step]:
+    """Events of 2,000 documents: with the list, or one request each."""
+    asked = ("floor-states", "dlt-states", "sdk-states")
+    condition = Condition("states", 2_000, 50, 32)
+    return [
+        Step(cases.full, condition, ("ours", *asked)),
+        Step(cases.full, replace(condition, embedded=False), ("ours",)),
+    ]
+
+
+def _growth() -> list[Step]:
+    """Ten and a hundred times as many; dlt's best once."""
+    grown = [(200_000, ("floor-insert", "ours", "dlt-arrow")), (2_000_000, ("ours",))]
+    return [Step(cases.full, Condition("full", n, 50, 8), who) for n, who in grown]
+
+
+def _change() -> list[Step]:
+    """Right under change; the kill among more pages, so that there is something to go on from."""
+    return [
+        Step(
+            case,
+            Condition(name, 20_000 if case is change.killed else 2_000, 20, mode="own"),
+            READERS,
+        )
+        for name, case in change.CASES.items()
+    ]
+
+
+def _commands() -> list[Step]:
+    return [Step(cases.commands, Condition("commands", 20_000, 50, 8), ("ours-marts",))]
+
+
+CASES: dict[str, Callable[[], list[Step]]] = {
+    "full": _full,
+    "incremental": _incremental,
+    "states": _states,
+    "change": _change,
+    "commands": _commands,
+    "growth": _growth,
+}
+
+
+def whole(names: set[str]) -> list[Step]:
+    """The steps of the named cases, in the order above."""
+    return [step for name, steps in CASES.items() if name in names for step in steps()]

@@ -16,13 +16,15 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import contestants, plan
+from bench import contestants, plan, report
 from bench.cases import Bench
 from bench.contestants import ALL, BUILD, ROOT
 from bench.load.ceiling import ceiling
 from bench.load.running import Server, load_server
 from bench.plan import Step
+from bench.ratios import check
 from bench.samples import Results, Sample, machine
+from bench.tables import tables
 
 RESULTS = ROOT / "bench" / "results"
 
@@ -42,16 +44,17 @@ def tell(sample: Sample) -> None:
 def measured(bench: Bench, steps: list[Step], runs: int) -> Iterator[Sample]:
     """All samples; one load server for each size of world."""
     with ExitStack() as stack:
-        servers: dict[int, Server] = {}
+        servers: dict[tuple[int, bool], Server] = {}
         for step in steps:
-            size = step.condition.documents
-            if size not in servers:
-                servers[size] = stack.enter_context(load_server(BUILD / "load", size))
-                _show_ceiling(servers[size])
+            world = step.condition.documents, step.condition.embedded
+            if world not in servers:
+                asked = load_server(BUILD / "load", world[0], traces=world[1])
+                servers[world] = stack.enter_context(asked)
+                _show_ceiling(servers[world])
             for number in range(runs):
                 for key in step.contestants:
                     if number < step.runs_of(key, runs):
-                        yield from step.case(bench, servers[size], key, step.condition)
+                        yield from step.case(bench, servers[world], key, step.condition)
 
 
 def _show_ceiling(server: Server) -> None:
@@ -76,15 +79,16 @@ def chosen(steps: list[Step], only: set[str]) -> list[Step]:
     return [step for step in kept if step.contestants]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="floors, dlt and the SDK only")
     parser.add_argument("--runs", type=int, help="runs of each (5; 3 when quick)")
-    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--cases", default=",".join(plan.CASES), help=f"of {', '.join(plan.CASES)}")
     parser.add_argument("--only", default="", help="contestants, comma-separated")
     parser.add_argument("--out", type=Path, help="where the results go (bench/results/…)")
+    parser.add_argument("--check", action="store_true", help="compare ratios with the reference")
     given = parser.parse_args()
-    steps = plan.quick() if given.quick else plan.whole(given.documents)
+    steps = plan.quick() if given.quick else plan.whole(set(given.cases.split(",")))
     steps = chosen(steps, set(filter(None, given.only.split(","))))
     for peer in sorted({peer for step in steps for peer in step.peers}):
         contestants.set_up(peer)
@@ -96,8 +100,16 @@ def main() -> None:
         for sample in measured(bench, steps, given.runs or (3 if given.quick else 5)):
             samples.append(sample)
             Results(about, samples).save(out)
-    print(f"{len(samples)} runs in {time.monotonic() - started:.0f} s: {out.relative_to(ROOT)}")
+    results = Results(about, samples)
+    print("", *(table.markdown() for table in tables(results)), sep="\n\n")
+    spent = f"{len(samples)} runs in {time.monotonic() - started:.0f} s"
+    print(f"\n{spent}: {shown(out)}, {shown(report.write(results))}")
+    return check(results) if given.check else 0
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

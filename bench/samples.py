@@ -20,8 +20,11 @@ class Condition:
     documents: int
     latency_ms: int = 0
     in_flight: int = 8
+    embedded: bool = True
+    """Events come with the list; else each document has to be asked for its own."""
     mode: str = "windows"
-    """windows: everything is read and merged again; cursor: newest first, up to what is known."""
+    """windows: everything is read and merged again; cursor: newest first, up to what is known;
+    own: whichever of them the contestant's documentation advises."""
 
 
 @dataclass(frozen=True)

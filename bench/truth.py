@@ -34,7 +34,10 @@ def found(contestant: Contestant, work: Path, world: World) -> Found:
     deleted = " WHERE _deleted_at IS NULL" if contestant.kind == "ours" else ""
     query = f"SELECT id::BIGINT, is_paid::VARCHAR FROM {contestant.table}{deleted}"
     with duckdb.connect(str(work / contestant.file), read_only=True) as con:
-        rows = con.execute(query).fetchall()
+        try:
+            rows = con.execute(query).fetchall()
+        except duckdb.CatalogException:
+            rows = []  # it never came so far as to make its table
     shown = {id_of(n, world.documents): n for n in range(world.first, world.last)}
     kept = {id_: paid.lower() in ("true", "t", "1") for id_, paid in rows}
     return Found(

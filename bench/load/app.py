@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl
 
-from bench.load.rows import COMPANY_ID, COMPANY_RUT, events, moment
+from bench.load.rows import COMPANY_ID, COMPANY_RUT, events, moment, trace
 from bench.load.world import World
 
 Query = dict[str, str]
@@ -73,7 +73,6 @@ class Counts:
     requests: int = 0
     pages: int = 0
     """Requests for the list of documents that were answered with rows."""
-    states: int = 0
     refused: int = 0
     bytes: int = 0
     in_flight: int = 0
@@ -150,12 +149,14 @@ class App:
         number = self.world.number(int(text.removeprefix("docu_")))
         if number is None:
             return 404, b'{"detail":"No encontrado."}'
-        told = events(moment(number, self.world.documents, self.world.today))
+        at = moment(number, self.world.documents, self.world.today)
         if what == "states":
-            self.counts.states += 1
-            body = {"success": True, "document_id": int(text), "states": told, "document": None}
-            return 200, json.dumps(body, separators=(",", ":")).encode()
-        return 200, self.world.cut(range(number, number + 1))
+            told = {"success": True, "document_id": int(text), "states": events(at)}
+            return 200, json.dumps(told, separators=(",", ":")).encode()
+        row = self.world.cut(range(number, number + 1))
+        if self.world.traces:
+            return 200, row
+        return 200, row.rstrip()[:-1] + b',"traces":%b}' % json.dumps([trace(at)]).encode()
 
     def _fixed(self, name: str) -> Answer:
         body = FIXED.get(name)

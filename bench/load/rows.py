@@ -53,8 +53,6 @@ def document(number: int, documents: int, today: date, *, traces: bool) -> dict[
     name = f"Comercial e Industrial {buyer} SpA"
     parties = {"sender_name": "Distribuidora del Maipo Ltda", "receiver_name": name}
     totals = {"net_amount": float(net), "iva_amount": float(iva), "total_amount": float(net + iva)}
-    received = (at + timedelta(hours=3)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    summary = {"has_acknowledgments": True, "has_claims": False, "is_rejected": False}
     return {
         "id": id_of(number, documents),
         "folio": str(documents - number),
@@ -95,12 +93,8 @@ def document(number: int, documents: int, today: date, *, traces: bool) -> dict[
         ],
         "document_states": [{"label": "Con acuse", "state_type": "acknowledged"}],
         "has_trace": True,
-        "latest_trace_info": {**summary, "date_reception": received, "events_count": 2},
-        **(
-            {"traces": [{"date_reception": received, **summary, "events": events(at)}]}
-            if traces
-            else {}
-        ),
+        "latest_trace_info": {**_summary(at), "events_count": 2},
+        **({"traces": [trace(at)]} if traces else {}),
         "book_metadata": {"in_sii_venta_book": True, "venta_loading_period": f"{at:%Y%m}"},
         "json_param": {"order": str(draw)},
     }
@@ -115,6 +109,17 @@ def _line(number: int, name: str, total: int) -> dict[str, Any]:
         "unit_price": float(total),
         "item_total": float(total),
     }
+
+
+def _summary(at: datetime) -> dict[str, Any]:
+    received = (at + timedelta(hours=3)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    told = {"has_acknowledgments": True, "has_claims": False, "is_rejected": False}
+    return {"date_reception": received, **told}
+
+
+def trace(at: datetime) -> dict[str, Any]:
+    """The claim register's entry with its events."""
+    return {**_summary(at), "events": events(at)}
 
 
 def events(at: datetime) -> list[dict[str, Any]]:

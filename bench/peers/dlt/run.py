@@ -1,5 +1,6 @@
 """dlt: `documented` (its REST source, nothing set), `tuned` (as its performance page advises),
-`arrow` (the best parallel pipeline one can write on it), `states` (one request a document).
+`arrow` (the best parallel pipeline one can write on it, lists kept as JSON text), `children` (the
+same with lines, references and events as tables of their own), `states` (one request each).
 
 https://dlthub.com/docs/dlt-ecosystem/verified-sources/rest_api and …/reference/performance:
 parquet instead of INSERT statements, no child tables, several workers with files that rotate.
@@ -22,7 +23,7 @@ import duckdb
 import pyarrow as pa
 from dlt.sources.rest_api import rest_api_source
 
-from bench.decode import PAGES_AT_ONCE, ROWS
+from bench.decode import CHILDREN, PAGES_AT_ONCE, ROWS, child_rows
 
 URL = os.environ["BENCH_URL"] + "/v1/"
 WORK = Path(os.environ["BENCH_WORK"])
@@ -81,7 +82,7 @@ def rest(with_states: bool = False) -> Any:
 
 
 @dlt.resource(name="documents", primary_key="id", write_disposition="merge")
-def arrow_documents() -> Iterator[pa.Table]:
+def arrow_documents(with_children: bool = False) -> Iterator[Any]:
     """Pages fetched IN_FLIGHT at once in one thread, decoded fifty at a time in this one."""
     waiting: Queue[list[str] | BaseException | None] = Queue(4)
     reader = Thread(target=lambda: asyncio.run(_read(waiting)), daemon=True)
@@ -91,8 +92,24 @@ def arrow_documents() -> Iterator[pa.Table]:
         if isinstance(batch, BaseException):
             raise batch
         pages = pa.table({"body": pa.array(batch, pa.string())})
-        yield con.from_arrow(pages).query("pages", ROWS).to_arrow_table()
+        rows = con.from_arrow(pages).query("pages", ROWS).to_arrow_table()
+        yield rows.drop_columns([*CHILDREN.values()]) if with_children else rows
+        if with_children:
+            yield from _children(con, rows)
     reader.join()
+
+
+def _children(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> Iterator[Any]:
+    """Replaced as a whole when their document comes again."""
+    for name, column in CHILDREN.items():
+        hints = dlt.mark.make_hints(
+            table_name=name,
+            primary_key="",
+            merge_key="document_id",
+            write_disposition="merge",
+        )
+        child = con.from_arrow(rows).query("documents", child_rows(column)).to_arrow_table()
+        yield dlt.mark.with_hints(child, hints, create_table_variant=True)
 
 
 async def _read(waiting: Queue[list[str] | BaseException | None]) -> None:
@@ -142,8 +159,8 @@ def main() -> None:
         destination=dlt.destinations.duckdb(str(WORK / "dlt.duckdb")),
         dataset_name="bench",
     )
-    if how == "arrow":
-        pipeline.run(arrow_documents(), loader_file_format="parquet")
+    if how in ("arrow", "children"):
+        pipeline.run(arrow_documents(how == "children"), loader_file_format="parquet")
         return
     source = rest(with_states=how == "states")
     if how == "documented":

@@ -1,6 +1,7 @@
 """The official SDK: its page loop, pandas, and DuckDB with an upsert by hand.
 
-Rows go to DuckDB a few thousand at a time, so that memory does not grow with the account.
+Rows go to DuckDB a few thousand at a time, so that memory does not grow with the account, and
+in one transaction: a run that dies leaves no half of a newest-first list to stop at.
 """
 
 from __future__ import annotations
@@ -38,10 +39,8 @@ def store(con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
     frame = frame.drop_duplicates("id")  # a row that moved to the next page comes twice
     con.register("came", frame)
     con.execute("CREATE TABLE IF NOT EXISTS documents AS SELECT * FROM came LIMIT 0")
-    con.execute("BEGIN")
     con.execute("DELETE FROM documents WHERE id IN (SELECT id FROM came)")
     con.execute("INSERT INTO documents BY NAME SELECT * FROM came")
-    con.execute("COMMIT")
 
 
 def main() -> None:
@@ -50,10 +49,12 @@ def main() -> None:
         there = con.execute("FROM duckdb_tables() WHERE table_name = 'documents'").fetchall()
         found = con.execute("SELECT id FROM documents").fetchall() if there else []
         left = documents(client, {id_ for (id_,) in found})
+        con.execute("BEGIN")
         while rows := list(islice(left, AT_ONCE)):
             store(con, rows)
             if sys.argv[1:] == ["states"]:
                 _store_states(con, client, [row["id"] for row in rows])
+        con.execute("COMMIT")
 
 
 def _store_states(con: duckdb.DuckDBPyConnection, client: Tupana, ids: list[int]) -> None:
