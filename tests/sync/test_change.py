@@ -217,6 +217,8 @@ def test_documents_of_the_future_and_without_a_folio_are_read(
             if request.url.path.endswith("/documents"):
                 for row in body["results"]:
                     row["folio"] = None if str(row["id"]) == added[0] else row["folio"]
+            elif request.url.path.endswith(f"/documents/{added[0]}"):
+                body["folio"] = None
             return 200, body
 
         for times in (1, 2):

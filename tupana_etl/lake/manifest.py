@@ -187,10 +187,8 @@ class Manifest:
             parts = self._sealed()
             try:
                 tail: IO[bytes] = self.path.open("rb")
-            except (
-                FileNotFoundError,
-                NotADirectoryError,
-            ):  # nothing was begun, or it was sealed this moment
+            except (FileNotFoundError, NotADirectoryError):
+                # Nothing was begun, or it was sealed this moment.
                 tail = io.BytesIO()
             if _last(parts) == self._base():
                 return parts, tail
