@@ -183,7 +183,7 @@ def test_the_eight_days_are_counted_to_the_second(till: Till, pending: list[Docu
     row = till.claim("claim:1", document)
     assert codes(till.plan_claims(row, **at(0))) == {"claim:1": "claim_window"}
     made = till.plan_claims(row, **at(-1))
-    assert f"{end.astimezone(SANTIAGO):%Y-%m-%d %H:%M}" in made.rows[0].reason
+    assert made.rows[0].draft.until == f"{end.astimezone(SANTIAGO):%Y-%m-%d %H:%M}"
     till.approve(made)
     late = till.send(**at(1))
     assert (late.counts, late.requests) == ({State.BLOCKED: 1}, 0)

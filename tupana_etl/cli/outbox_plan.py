@@ -99,6 +99,7 @@ def _row(row: PlanRow) -> dict[str, Any]:
         "document_id": draft.document_id,
         "folio": draft.folio,
         "event": draft.event or None,
+        "until": draft.until or None,
     }
 
 
@@ -171,6 +172,7 @@ def _tell_totals(sent: Sequence[PlanRow]) -> None:
 
 
 def _tell_rows(sent: Sequence[PlanRow]) -> None:
+    acts = any(row.draft.company for row in sent)
     body = []
     for row in sent:
         draft = row.draft
@@ -181,12 +183,12 @@ def _tell_rows(sent: Sequence[PlanRow]) -> None:
                 output.cell(draft.row_key),
                 f"{draft.dte_type} {draft.event}".rstrip(),
                 draft.issuer_rut if draft.company else draft.receiver_rut,
-                *(draft.date_issued, f"{total}{unit}"),
+                *((draft.until if acts else draft.date_issued), f"{total}{unit}"),
                 "approved" if row.state == State.READY else "",
             ]
         )
-    party = "issuer" if any(row.draft.company for row in sent) else "receiver"
-    columns = ["row key", "type", party, "date", "total", ""]
+    party, when = ("issuer", "until (Santiago)") if acts else ("receiver", "date")
+    columns = ["row key", "type", party, when, "total", ""]
     output.write(tables.table(columns, body, right=["total"]))
 
 

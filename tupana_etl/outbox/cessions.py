@@ -8,21 +8,19 @@ elsewhere included, and what is not found there waits for a person.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from tupana_etl.api.pages import read_pages
 from tupana_etl.domain import canonical_rut
 from tupana_etl.errors import ApiError, Fatal, NotFound
-from tupana_etl.outbox import cession_answers, envelopes, failpoints, reading, rows
+from tupana_etl.outbox import cession_answers, envelopes, listings, reading, rows
 from tupana_etl.outbox.cession_answers import LIVE, Listed
 from tupana_etl.outbox.cession_drafts import Assignee, ceding_of
-from tupana_etl.outbox.deliver import deliver
+from tupana_etl.outbox.deliver import freeze_and_deliver
 from tupana_etl.outbox.drafts import canonical
 from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.run import Run, by_company, together
-from tupana_etl.outbox.states import CESSION, IllegalMove, State
+from tupana_etl.outbox.states import CESSION, State
 
 TOGETHER = 20
 """Invoices of one call: the API names no limit, and one lost answer puts all of them in doubt."""
@@ -68,37 +66,15 @@ async def follow(run: Run) -> None:
 async def register(run: Run, entity: str) -> Register | None:
     """The list of a company's cessions, read whole; None, and the run says why, when not."""
     at = run.ledger.clock()
-    company = run.companies.get(canonical_rut(entity) or entity)
-    if company is None:
-        run.hold(entity, "the key does not see this company, so nothing is sent for it.")
-        return None
-    failpoints.hit("lookup.before")
-    params = {"master_entity_id": company, "document_type": "issued"}
-    found: dict[str, Listed] = {}
-    count = 0
-    try:
-        pages = read_pages(run.client, "/cessions", params, company=entity)
-        async with aclosing(pages) as reading_pages:
-            async for page in reading_pages:
-                count = max(count, page.count or 0)
-                listed = cession_answers.listed(page.rows)
-                if listed is None:
-                    _unread(run, entity, "it holds something that is no cession")
-                    return None
-                found.update({each.id: each for each in listed})
-    except Fatal:
-        raise
-    except ApiError as error:
-        _unread(run, entity, str(error))
-        return None
-    if len(found) < count:
-        _unread(run, entity, "it changed while it was read")
-        return None
-    return Register(at, entity, list(found.values()))
+    found = await listings.whole(
+        run, entity, "/cessions", _listed, what="cessions", params={"document_type": "issued"}
+    )
+    return None if found is None else Register(at, entity, list(found.values()))
 
 
-def _unread(run: Run, entity: str, why: str) -> None:
-    run.notice(f"The cessions of company {entity} could not be read, nothing follows: {why}")
+def _listed(page: bytes) -> dict[str, Listed] | None:
+    listed = cession_answers.listed(page)
+    return None if listed is None else {each.id: each for each in listed}
 
 
 def is_wanted(intent: rows.Intent, listed: Listed) -> bool:
@@ -181,20 +157,8 @@ def _packed(intents: Sequence[rows.Intent], most: int) -> Iterator[list[rows.Int
 async def _send(run: Run, entity: str, intents: Sequence[rows.Intent]) -> None:
     if not run.may_send(entity):
         return
-    failpoints.hit("bind.before")
-    try:
-        envelope = envelopes.bind(
-            run.ledger,
-            intents,
-            body_of(run.companies[canonical_rut(entity) or entity], intents),
-            entity=entity,
-            environment=run.proof.environment,
-            use_defaults=False,
-        )
-    except IllegalMove:
-        return  # planned anew this very moment; the next round sees what is READY
-    failpoints.hit("bind.after")
-    await deliver(run, envelope)
+    body = body_of(run.companies[canonical_rut(entity) or entity], intents)
+    await freeze_and_deliver(run, intents, body)
 
 
 def body_of(company: str, intents: Sequence[rows.Intent]) -> bytes:

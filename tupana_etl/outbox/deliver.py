@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,24 @@ CLAIM = timedelta(seconds=90)
 the two, and wake up when the look-up and the key behind it are worth nothing any more."""
 
 _UNSENT = (Kind.NOT_SENT, Kind.NOT_PROCESSED)
+
+
+async def freeze_and_deliver(run: Run, intents: Sequence[rows.Intent], body: bytes) -> None:
+    """Sends READY rows of one company whose call has no key: its body is frozen, and sent once."""
+    failpoints.hit("bind.before")
+    try:
+        envelope = envelopes.bind(
+            run.ledger,
+            intents,
+            body,
+            entity=intents[0].entity,
+            environment=run.proof.environment,
+            use_defaults=False,
+        )
+    except IllegalMove:
+        return  # planned anew this very moment; the next round sees what is READY
+    failpoints.hit("bind.after")
+    await deliver(run, envelope)
 
 
 async def deliver(run: Run, envelope: Envelope, *, looked_up_at: datetime | None = None) -> None:

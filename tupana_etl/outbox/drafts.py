@@ -62,6 +62,8 @@ class Draft:
     """What is said of a document that exists, as the API calls it."""
     company: str = ""
     """RUT of the user's company that says it, where that is not the issuer."""
+    until: str = ""
+    """Until when it may be said, on Santiago's clock, where the law sets a term."""
     remark: str = ""
     """Worth knowing, and no reason to stop."""
 

@@ -177,15 +177,14 @@ def _act(asked: Asked, found: Received, beside: Beside, terms: Terms) -> Draft:
         asked.values["issuer_rut"],
         None if until is None else until.isoformat(),
     )
-    there = code in found.events
+    there = code in found.events or until is None
     said = {"document": asked.document, "event": code, "reason": act.reason}
     return replace(
         draft,
         payload=canonical(act),
         said_sha256=hashlib.sha256(canonical(said)).hexdigest(),
-        remark=f"{code} is registered already: it is adopted, nothing is sent."
-        if there or until is None
-        else f"{code} may be sent until {legal_acts.told(until)} (Santiago).",
+        until="" if until is None else legal_acts.told(until),
+        remark="It is registered already: it is adopted, nothing is sent." if there else "",
     )
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tupana_etl.outbox import envelopes, failpoints, legal_acts, reading, rows
-from tupana_etl.outbox.deliver import deliver
+from tupana_etl.outbox import legal_acts, reading, rows
+from tupana_etl.outbox.deliver import freeze_and_deliver
 from tupana_etl.outbox.legal_acts import Act
 from tupana_etl.outbox.payment_drafts import entry_of
 from tupana_etl.outbox.reading import Seen
 from tupana_etl.outbox.run import Run, together
-from tupana_etl.outbox.states import PAYMENT, IllegalMove, State
+from tupana_etl.outbox.states import PAYMENT, State
 
 
 async def follow(run: Run) -> None:
@@ -75,7 +75,7 @@ async def _book(run: Run, intent: rows.Intent) -> None:
     elif isinstance(asked, Act) and not _may_register(run, intent, asked, seen):
         return
     elif reading.bytes_are_approved(run, intent):
-        await _send(run, intent)
+        await freeze_and_deliver(run, [intent], asked.body)
 
 
 def _may_register(run: Run, intent: rows.Intent, act: Act, seen: Seen) -> bool:
@@ -91,23 +91,6 @@ def _may_register(run: Run, intent: rows.Intent, act: Act, seen: Seen) -> bool:
     else:
         return True
     return False
-
-
-async def _send(run: Run, intent: rows.Intent) -> None:
-    failpoints.hit("bind.before")
-    try:
-        envelope = envelopes.bind(
-            run.ledger,
-            [intent],
-            entry_of(intent.payload).body,
-            entity=intent.entity,
-            environment=run.proof.environment,
-            use_defaults=False,
-        )
-    except IllegalMove:
-        return  # planned anew this very moment
-    failpoints.hit("bind.after")
-    await deliver(run, envelope)
 
 
 async def _confirm(run: Run, intent: rows.Intent) -> None:

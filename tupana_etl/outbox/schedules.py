@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,14 +16,15 @@ from typing import Any
 
 import msgspec
 
-from tupana_etl.api.pages import read_pages
 from tupana_etl.domain import canonical_rut
 from tupana_etl.errors import ApiError, Fatal
-from tupana_etl.outbox import envelopes, failpoints, reading, rows
-from tupana_etl.outbox.deliver import deliver
+from tupana_etl.outbox import listings, reading, rows
+from tupana_etl.outbox.deliver import freeze_and_deliver
 from tupana_etl.outbox.run import Run, by_company
 from tupana_etl.outbox.schedule_drafts import body_of, schedule_of
-from tupana_etl.outbox.states import DEAD, SCHEDULE, IllegalMove, State
+from tupana_etl.outbox.states import DEAD, SCHEDULE, State
+
+PATH = "/scheduled-documents"
 
 _ROWS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 _ROW = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
@@ -71,34 +71,28 @@ async def follow(run: Run) -> None:
 async def read_shelf(run: Run, entity: str) -> Shelf | None:
     """The list of a company's schedules, read whole; None, and the run says why, when not."""
     at = run.ledger.clock()
-    company = run.companies.get(canonical_rut(entity) or entity)
-    if company is None:
-        run.hold(entity, "the key does not see this company, so nothing is sent for it.")
+    found = await listings.whole(run, entity, PATH, _listed, what="schedules")
+    if found is None:
         return None
-    failpoints.hit("lookup.before")
-    params = {"master_entity_id": company}
-    found: dict[str, dict[str, Any]] = {}
-    count = 0
+    company = {"master_entity_id": run.companies[canonical_rut(entity) or entity]}
     try:
-        pages = read_pages(run.client, "/scheduled-documents", params, company=entity)
-        async with aclosing(pages) as every:
-            async for page in every:
-                count = max(count, page.count or 0)
-                found |= {str(row["id"]): row for row in _ROWS.decode(page.rows)}
         for number in [n for n, row in found.items() if "details" not in row]:
-            path = f"/scheduled-documents/{number}"
-            reply = await run.client.get(path, params, company=entity)
+            reply = await run.client.get(f"{PATH}/{number}", company, company=entity)
             found[number] = _ROW.decode(reply.body)
     except Fatal:
         raise
-    except (ApiError, msgspec.MsgspecError, KeyError, ValueError) as error:
-        why = str(error) if isinstance(error, ApiError) else "it holds something else"
-        run.notice(f"The schedules of company {entity} could not be read, nothing follows: {why}")
-        return None
-    if len(found) < count:
-        run.notice(f"The schedules of company {entity} changed while they were read.")
+    except (ApiError, msgspec.MsgspecError, ValueError) as error:
+        why = str(error) if isinstance(error, ApiError) else "a schedule is something else"
+        listings.unread(run, entity, "schedules", why)
         return None
     return Shelf(at, found)
+
+
+def _listed(page: bytes) -> dict[str, dict[str, Any]] | None:
+    try:
+        return {str(row["id"]): row for row in _ROWS.decode(page)}
+    except (msgspec.MsgspecError, KeyError, ValueError, RecursionError):
+        return None
 
 
 def found_for(run: Run, intent: rows.Intent, shelf: Shelf) -> list[str]:
@@ -120,25 +114,8 @@ async def _make(run: Run, intent: rows.Intent, shelf: Shelf) -> None:
         reason = f"schedule {there[0]} is this one already: nothing was sent"
         reading.adopt(run, intent, reason, flags="adopted", **_as(there[0]))
     elif reading.bytes_are_approved(run, intent):
-        await _send(run, intent)
-
-
-async def _send(run: Run, intent: rows.Intent) -> None:
-    failpoints.hit("bind.before")
-    company = run.companies[canonical_rut(intent.entity) or intent.entity]
-    try:
-        envelope = envelopes.bind(
-            run.ledger,
-            [intent],
-            body_of(intent.payload, company),
-            entity=intent.entity,
-            environment=run.proof.environment,
-            use_defaults=False,
-        )
-    except IllegalMove:
-        return  # planned anew this very moment
-    failpoints.hit("bind.after")
-    await deliver(run, envelope)
+        company = run.companies[canonical_rut(intent.entity) or intent.entity]
+        await freeze_and_deliver(run, [intent], body_of(intent.payload, company))
 
 
 def _settle(run: Run, intent: rows.Intent, shelf: Shelf) -> None:
