@@ -34,7 +34,7 @@ $(STAMP): stale
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-quick bench-lock bench-marts bench-scale check format dev notebooks lock wheel-check clean stale
+.PHONY: help setup demo test test-long bench bench-quick bench-check bench-lock bench-marts bench-scale check format dev notebooks lock wheel-check clean stale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ bench: $(STAMP) ## Measure a sync beside floors and peers: an hour (ARGS='--runs
 
 bench-quick: $(STAMP) ## The same for the floors, dlt and the SDK: three minutes
 	@$(PY) -m bench.run --quick $(ARGS)
+
+bench-check: $(STAMP) ## bench-quick, and exit 1 when ours lost ground against the reference ratios
+	@$(PY) -m bench.run --quick --check $(ARGS)
 
 bench-marts: $(STAMP) ## Measure all models on a million documents (ARGS='--documents 100000')
 	@$(PY) bench/marts.py $(ARGS)

@@ -55,6 +55,7 @@ class Contestant:
             "TUPANA_BASE_URL": f"{url}/v1",
             "TUPANA_HOME": str(work / "home"),
             "TUPANA_MAX_CONCURRENCY": str(in_flight),
+            "DAGSTER_HOME": str(work),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "DO_NOT_TRACK": "1",
             "AIRBYTE_OFFLINE_MODE": "1",
@@ -94,7 +95,17 @@ HELP = _ours("ours-help", "`tupana --help`", "-m", "tupana_etl", "--help")
 QUERY = _ours("ours-query", "`tupana query`", "-m", "tupana_etl", "query", "SELECT 1")
 MARTS = _ours("ours-rebuild", "`tupana marts`", "-m", "tupana_etl", "marts")
 WHOLE = _ours("ours-marts", "`tupana sync`: tables, models, published", "-m", "tupana_etl", "sync")
-AFTER_SYNC = (HELP, QUERY, MARTS)
+AGAIN = _ours("ours-again", "`tupana sync` once more", "-m", "tupana_etl", "sync")
+_MATERIALIZE = ("-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions")
+DAGSTER = _ours(
+    "ours-dagster", "the same and the reports, by Dagster", *_MATERIALIZE, "--select", "*"
+)
+AFTER_SYNC = (AGAIN, DAGSTER, MARTS, QUERY, HELP)
+OUTBOX = (
+    _ours("ours-plan", "`tupana outbox plan`"),
+    _ours("ours-send", "`tupana outbox send`: sent, followed, read back"),
+    _ours("ours-status", "`tupana outbox status`"),
+)
 
 ALL = {
     c.key: c
@@ -105,6 +116,7 @@ ALL = {
         OURS,
         WHOLE,
         *AFTER_SYNC,
+        *OUTBOX,
         _peer("dlt-arrow", "dlt, own parallel pages to Arrow", "arrow", parallel=True),
         _peer("dlt-children", "dlt, the same, children as tables", "children", parallel=True),
         _peer("dlt-tuned", "dlt REST source, tuned", "tuned"),

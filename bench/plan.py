@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from bench import cases, change
+from bench import cases, change, outbox
 from bench.cases import Bench
 from bench.contestants import ALL
 from bench.load.running import Server
@@ -103,12 +103,18 @@ def _commands() -> list[Step]:
     return [Step(cases.commands, Condition("commands", 20_000, 50, 8), ("ours-marts",))]
 
 
+def _outbox() -> list[Step]:
+    """A thousand rows to issue."""
+    return [Step(outbox.outbox, Condition("outbox", 1_000, 50, 8), ("ours-marts",))]
+
+
 CASES: dict[str, Callable[[], list[Step]]] = {
     "full": _full,
     "incremental": _incremental,
     "states": _states,
     "change": _change,
     "commands": _commands,
+    "outbox": _outbox,
     "growth": _growth,
 }
 

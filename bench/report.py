@@ -40,11 +40,11 @@ def page(results: Results) -> str:
     about = " · ".join(
         f"{escape(name)} {escape(str(value))}" for name, value in results.about.items()
     )
+    plots = dict(_plots(results))
     body = [
         "<h1>Bringing documents from the API into DuckDB</h1>",
         f'<p class="note">{about} · load of the machine during the runs {_loads(results)}</p>',
-        *_plots(results),
-        *(_table(table) for table in tables(results)),
+        *(_table(table, plots.get(table.title, "")) for table in tables(results)),
     ]
     head = f'<meta charset="utf-8"><title>Tupana ETL bench</title><style>{STYLE}</style>'
     return (
@@ -57,14 +57,15 @@ def _loads(results: Results) -> str:
     return f"{min(loads)} to {max(loads)}"
 
 
-def _plots(results: Results) -> Iterator[str]:
+def _plots(results: Results) -> Iterator[tuple[str, str]]:
+    """Title of a table, and the plot that stands above it."""
     groups: dict[str, list[Summary]] = {}
     for summary in summaries(results.samples):
         if summary.condition.case in PLOTTED:
             groups.setdefault(title_of(summary.condition), []).append(summary)
     for title, found in groups.items():
         if len(found) > 1:
-            yield f"<h2>{escape(title)}</h2>{_bars(found)}"
+            yield title, _bars(found)
 
 
 def _bars(found: list[Summary]) -> str:
@@ -89,7 +90,7 @@ def _bars(found: list[Summary]) -> str:
     return f'<svg {size} role="img" aria-label="seconds by contestant">{"".join(parts)}</svg>'
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, plot: str) -> str:
     kinds = {contestant.name: contestant.kind for contestant in ALL.values()}
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
     rows = "".join(
@@ -100,7 +101,7 @@ def _table(table: Table) -> str:
     )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     inner = f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
-    return f"<h2>{escape(table.title)}</h2>{inner}{note}"
+    return f"<h2>{escape(table.title)}</h2>{plot}{inner}{note}"
 
 
 def write(results: Results, path: Path = BUILD / "report.html") -> Path:

@@ -30,6 +30,7 @@ class Table:
 def tables(results: Results) -> Iterator[Table]:
     """All that the samples allow, in the order of the plan."""
     found = list(summaries(results.samples))
+    yield from _glance(found, results.samples)
     conditions = list(dict.fromkeys(s.condition for s in found))
     for condition in conditions:
         if condition.case not in change.CASES:
@@ -37,6 +38,41 @@ def tables(results: Results) -> Iterator[Table]:
     grown = [s for s in found if s.condition.case == "full"]
     yield from _growth(grown)
     yield from _changes(results.samples)
+
+
+def _glance(found: list[Summary], samples: list[Sample]) -> Iterator[Table]:
+    """Everybody in one table: the full reading, 8 in flight, and what is wrong under change."""
+    full = [s for s in found if s.condition.case == "full" and s.condition.in_flight == 8]
+    if not full:
+        return
+    size = min(s.condition.documents for s in full)
+    latencies = sorted({s.condition.latency_ms for s in full if s.condition.documents == size})
+    at = {(s.contestant, s.condition.latency_ms): s for s in full if s.condition.documents == size}
+    last = latencies[-1]
+    rows = [
+        (
+            ALL[key].name,
+            *(f"{at[key, ms].seconds:.1f}" if (key, ms) in at else "" for ms in latencies),
+            f"{at[key, last].cpu:.1f}",
+            f"{at[key, last].peak_mb:,.0f}",
+            _wrong_under_change(key, samples),
+        )
+        for key in dict.fromkeys(s.contestant for s in full)
+        if (key, last) in at
+    ]
+    waits = (f"s at {ms} ms" for ms in latencies)
+    header = ("", *waits, "CPU s", "peak MB", "wrong rows under change")
+    yield Table(f"{size:,} documents into DuckDB, 8 requests in flight", header, rows)
+
+
+def _wrong_under_change(key: str, samples: list[Sample]) -> str:
+    """The worst run of each case, added up."""
+    worst: dict[str, int] = {}
+    for s in samples:
+        if s.contestant == key and s.condition.case in change.CASES and s.wrong:
+            wrong = sum(n for name, n in s.wrong.items() if name != "rows")
+            worst[s.condition.case] = max(wrong, worst.get(s.condition.case, 0))
+    return f"{sum(worst.values()):,}" if worst else ""
 
 
 def _one(condition: Condition, found: list[Summary]) -> Table:
@@ -64,7 +100,7 @@ def _one(condition: Condition, found: list[Summary]) -> Table:
             f"{s.peak_mb:,.0f}",
             f"{s.requests:,}",
             f"{s.bytes / 1e6:,.0f}",
-            "" if s.wrong is None else _wrong_of(s),
+            _wrong_of(s),
         )
         for s in found
     ]
@@ -72,7 +108,8 @@ def _one(condition: Condition, found: list[Summary]) -> Table:
 
 
 def _wrong_of(summary: Summary) -> str:
-    return f"{summary.wrong:,}" + (f", {summary.failed} failed" if summary.failed else "")
+    told = [] if summary.wrong is None else [f"{summary.wrong:,}"]
+    return ", ".join([*told, *([f"{summary.failed} failed"] if summary.failed else [])])
 
 
 def _times(value: float, ours: float | None) -> str:
