@@ -14,9 +14,10 @@ from pydantic import Field
 from dagster_project.resources import TupanaResource
 from tupana_etl import pipeline
 from tupana_etl.errors import TupanaError
-from tupana_etl.outbox import plan as plans
-from tupana_etl.outbox import rows, sources
+from tupana_etl.outbox import planning, rows
 from tupana_etl.outbox.ledger import exists, open_ledger
+from tupana_etl.outbox.plan import Plan
+from tupana_etl.outbox.planning import Kind
 from tupana_etl.outbox.send import SendResult
 from tupana_etl.outbox.states import State
 from tupana_etl.settings import Settings
@@ -30,7 +31,8 @@ class PlanConfig(dg.Config):
 
     source: str = Field(
         default="",
-        description="CSV, Parquet or .sql file, table or SELECT. Empty: queries of sql/outbox/.",
+        description="CSV, Parquet or .sql file, table or SELECT. Empty: the shipped queries of "
+        "sql/outbox/, sql/outbox/payments/ or sql/outbox/cessions/.",
     )
 
 
@@ -55,30 +57,43 @@ def told_once() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
-@dg.op(description="Rows become documents, or sentences. Asks nobody and sends nothing.")
-def plan_documents(
-    context: dg.OpExecutionContext, config: PlanConfig, tupana: TupanaResource
-) -> None:
-    settings = tupana.settings()
-    with told_once(), open_ledger(settings.home) as ledger:
-        source = sources.read(config.source or None, settings.analytics, sources.default_folder())
-        made = plans.make(ledger, source, plans.Caps())
+def _plan_op(kind: Kind, becomes: str) -> dg.OpDefinition:
+    @dg.op(
+        name=f"plan_{kind}",
+        description=f"Rows become {becomes}, or sentences. Asks nobody and sends nothing.",
+    )
+    def plan(context: dg.OpExecutionContext, config: PlanConfig, tupana: TupanaResource) -> None:
+        with told_once():
+            made = planning.make(tupana.settings(), kind, config.source or None)
+        _tell_plan(context, made, kind)
+
+    return plan
+
+
+def _tell_plan(context: dg.OpExecutionContext, made: Plan, kind: Kind) -> None:
     counts = Counter(str(row.state) for row in made.rows)
-    context.add_output_metadata({"plan_hash": made.plan_hash, "source": made.source, **counts})
-    context.log.info(f"Approve it with: tupana outbox approve {made.plan_hash} --by NAME")
+    figures = {"plan_hash": made.plan_hash, "source": made.source, **counts}
+    context.add_output_metadata(figures)
+    if any(row.will_be_sent for row in made.rows):
+        context.log.info(f"Approve it with: tupana outbox approve {made.plan_hash} --by NAME")
     if not made.is_clean:
         reasons = Counter(row.reason_code for row in made.rows if row.reason_code)
         raise dg.Failure(
-            "Rows are blocked or changed after they were issued; the others are planned. "
-            f"`tupana outbox plan` names them. Reasons: {_listed(reasons)}.",
-            metadata={"plan_hash": made.plan_hash, **counts},
+            "Rows are blocked or changed after they were sent; the others are planned. "
+            f"`tupana outbox plan {kind}` names them. Reasons: {_listed(reasons)}.",
+            metadata=figures,
             allow_retries=False,
         )
 
 
+plan_documents = _plan_op("documents", "documents")
+plan_payments = _plan_op("payments", "payments on documents that exist")
+plan_cessions = _plan_op("cessions", "cessions of invoices")
+
+
 @dg.op(
-    description="Sends what a person approved, and follows it until it is read back: the same "
-    "as `tupana outbox send`. A dry run unless its config says otherwise."
+    description="Sends what a person approved, of every kind, and follows it until it is read "
+    "back: the same as `tupana outbox send`. A dry run unless its config says otherwise."
 )
 def send_documents(
     context: dg.OpExecutionContext, config: SendConfig, tupana: TupanaResource
@@ -140,7 +155,25 @@ def outbox_plan() -> None:
     plan_documents()
 
 
-@dg.job(description="Issues approved rows. A dry run until dry_run is false.", tags=NEVER_AGAIN)
+@dg.job(
+    description="What would be booked as paid, from rows or a bank statement.", tags=NEVER_AGAIN
+)
+def outbox_plan_payments() -> None:
+    plan_payments()
+
+
+@dg.job(
+    description="Which invoices would be ceded to whom; always approved by name.",
+    tags=NEVER_AGAIN,
+)
+def outbox_plan_cessions() -> None:
+    plan_cessions()
+
+
+@dg.job(
+    description="Issues, books and cedes approved rows. A dry run until dry_run is false.",
+    tags=NEVER_AGAIN,
+)
 def outbox_send() -> None:
     send_documents()
 
@@ -153,4 +186,4 @@ def outbox_follow() -> None:
     follow_documents()
 
 
-JOBS = [outbox_plan, outbox_send, outbox_follow]
+JOBS = [outbox_plan, outbox_plan_payments, outbox_plan_cessions, outbox_send, outbox_follow]

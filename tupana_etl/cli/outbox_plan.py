@@ -14,18 +14,9 @@ from tupana_etl import settings
 from tupana_etl.cli import output, tables
 from tupana_etl.domain import DTE_TYPES
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import (
-    cession_contract,
-    cession_plan,
-    payment_contract,
-    payment_plan,
-    sources,
-)
-from tupana_etl.outbox import plan as plans
-from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox import planning
 from tupana_etl.outbox.plan import CONFLICT, Caps, Plan, PlanRow
 from tupana_etl.outbox.states import ISSUE, State
-from tupana_etl.settings import Settings
 
 SHOWN = 20
 BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
@@ -33,7 +24,8 @@ BAD = (State.BLOCKED, CONFLICT, State.REJECTED, State.QUARANTINED)
 
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
-    made = _made(configured, args)
+    caps = Caps(args.max_documents, args.max_clp)
+    made = planning.make(configured, args.what, args.source, caps, allow_claims=args.allow_claims)
     if args.show is not None:
         _show(made, args.show, as_json=args.json)
     elif args.json:
@@ -41,33 +33,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(made, limit=len(made.rows) if args.all else SHOWN)
     return 0 if made.is_clean else 1
-
-
-def _made(configured: Settings, args: argparse.Namespace) -> Plan:
-    if args.allow_claims and args.what != "payments":
-        raise ConfigError(
-            "--allow-claims is for `tupana outbox plan payments`, whose rows may accept or claim "
-            "a document. Nothing was planned."
-        )
-    caps = Caps(args.max_documents, args.max_clp)
-    folder, published = sources.default_folder(), configured.analytics
-    match args.what:
-        case "payments":
-            folder /= payment_plan.FOLDER
-            source = sources.read(args.source, published, folder, payment_contract.COLUMNS)
-            with open_ledger(configured.home) as ledger:
-                return payment_plan.make(
-                    ledger, source, published, caps, allow_claims=args.allow_claims
-                )
-        case "cessions":
-            folder /= cession_plan.FOLDER
-            source = sources.read(args.source, published, folder, cession_contract.COLUMNS)
-            with open_ledger(configured.home) as ledger:
-                return cession_plan.make(ledger, source, published)
-        case _:
-            source = sources.read(args.source, published, folder)
-            with open_ledger(configured.home) as ledger:
-                return plans.make(ledger, source, caps)
 
 
 def _as_json(made: Plan) -> dict[str, Any]:
