@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from dagster_project.definitions import defs
+from tupana_etl import analysis, pipeline
 from tupana_etl.domain import today
 from tupana_etl.outbox import rows
+from tupana_etl.outbox.approve import approve
 from tupana_etl.outbox.ledger import open_ledger
 from tupana_etl.outbox.states import State
 from tupana_etl.sandbox.server import World, running
@@ -20,10 +22,16 @@ from tupana_etl.settings import Settings
 
 from .conftest import KEY
 
+PAYMENT = "row_key,issuer_rut,dte_type,folio,event,paid_on"
+CESSION = (
+    "row_key,issuer_rut,dte_type,folio,amount,assignee_rut,assignee_name,assignee_address,"
+    "assignee_email"
+)
+
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    world = World(documents=20, companies=1, months=2, seed=5)
+    world = World(documents=80, companies=1, months=2, seed=5)
     path = tmp_path_factory.mktemp("desk") / "world.sqlite"
     headers = {"Authorization": f"Api-Key {KEY}"}
     with (
@@ -65,7 +73,7 @@ def run(instance: dg.DagsterInstance, job: str, op: str, **config: Any) -> Any:
 
 def states(account: Settings) -> list[State]:
     with open_ledger(account.home) as ledger:
-        return [row.state for row in rows.newest(ledger).values()]
+        return [row.state for row in rows.everything(ledger)]
 
 
 def test_sending_is_a_dry_run_until_somebody_says_otherwise(
@@ -108,3 +116,43 @@ def test_a_server_that_is_down_is_not_tried_again_by_itself(
     assert not sent.success
     assert not [e for e in sent.all_events if e.event_type_value == "STEP_UP_FOR_RETRY"]
     assert states(account) == [State.PLANNED]
+
+
+def test_payments_and_cessions_are_planned_and_wait_for_a_person(
+    account: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    pipeline.sync(account)
+    with analysis.connect(account) as con:
+        invoices = con.execute(
+            "SELECT issuer_rut, dte_type_code, folio, total_clp FROM marts.factoring_candidates "
+            "WHERE eligible ORDER BY document_id LIMIT 2"
+        ).fetchall()
+    paid, ceded = invoices
+    payments, cessions = tmp_path / "payments.csv", tmp_path / "cessions.csv"
+    payments.write_text(f"{PAYMENT}\nbank:1,{','.join(paid[:3])},PAID,{today()}\n")
+    factor = "76083507-2,Factoring Uno SpA,Av. Apoquindo 100,ops@factoring.example"
+    cessions.write_text(f"{CESSION}\nop:1,{','.join(map(str, ceded))},{factor}\n")
+    assert run(instance, "outbox_plan_payments", "plan_payments", source=str(payments)).success
+    planned = run(instance, "outbox_plan_cessions", "plan_cessions", source=str(cessions))
+    assert planned.success
+    assert run(instance, "outbox_send", "send_documents", dry_run=False).success
+    assert states(account) == [State.VERIFIED, State.PLANNED], "a cession takes a name"
+    (output,) = [e for e in planned.all_events if e.is_successful_output]
+    plan_hash = str(output.step_output_data.metadata["plan_hash"].value)
+    with open_ledger(account.home) as ledger:
+        approve(ledger, plan_hash, "Ana")
+    assert run(instance, "outbox_send", "send_documents", dry_run=False).success
+    assert states(account) == [State.VERIFIED, State.VERIFIED]
+
+
+@pytest.mark.parametrize(("kind", "head"), [("payments", PAYMENT), ("cessions", CESSION)])
+def test_blocked_rows_fail_the_plan_and_say_which_command_names_them(
+    account: Settings, instance: dg.DagsterInstance, tmp_path: Path, kind: str, head: str
+) -> None:
+    pipeline.sync(account)
+    bad = tmp_path / "bad.csv"
+    bad.write_text(f"{head}\nk,76086428-5,33,9{',' * (head.count(',') - 3)}\n")
+    result = run(instance, f"outbox_plan_{kind}", f"plan_{kind}", source=str(bad))
+    assert not result.success
+    (failure,) = [e for e in result.all_events if e.is_step_failure]
+    assert f"tupana outbox plan {kind}" in str(failure.step_failure_data.user_failure_data)
