@@ -72,7 +72,11 @@ def _plan_op(kind: Kind, becomes: str) -> dg.OpDefinition:
 
 def _tell_plan(context: dg.OpExecutionContext, made: Plan, kind: Kind) -> None:
     counts = Counter(str(row.state) for row in made.rows)
-    figures = {"plan_hash": made.plan_hash, "source": made.source, **counts}
+    figures: dict[str, str | int] = {
+        "plan_hash": made.plan_hash,
+        "source": made.source,
+        **counts,
+    }
     context.add_output_metadata(figures)
     if any(row.will_be_sent for row in made.rows):
         context.log.info(f"Approve it with: tupana outbox approve {made.plan_hash} --by NAME")
