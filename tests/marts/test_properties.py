@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -97,10 +98,25 @@ def made(rows: list[dict[str, Any]]) -> World:
     return w
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(documents, max_size=9), st.randoms(use_true_random=False))
+drawn = given(st.lists(documents, max_size=9), st.randoms(use_true_random=False))
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@settings(unhurried, max_examples=8)
+@drawn
 def test_balances_hold(rows: list[dict[str, Any]], rng: Any) -> None:
-    w = made(rows)
+    balances_hold(made(rows), rng)
+
+
+@pytest.mark.long
+@settings(unhurried, max_examples=200)
+@drawn
+def test_balances_hold_in_many_worlds(rows: list[dict[str, Any]], rng: Any) -> None:
+    balances_hold(made(rows), rng)
+
+
+def balances_hold(w: World, rng: Any) -> None:
+    """Whatever the order of loading: per document and in sum, in every mart."""
     shuffled = list(range(len(w.rows)))
     rng.shuffle(shuffled)
     con, other = w.run(only=MARTS), w.run(shuffled, only=MARTS)

@@ -43,16 +43,26 @@ def test_tacit_acceptance_to_the_second(received: datetime, deadline_utc: dateti
 
 
 def test_acceptance_by_word_and_by_type() -> None:
-    now = datetime(2026, 6, 30, tzinfo=UTC)
-    given = {"date_reception": JUNE_1}
-    assert acceptance(now, has_claims=True, **given) == "claimed"
-    assert acceptance(now, is_rejected=True, has_acknowledgments=True, **given) == "claimed"
-    assert acceptance(now, has_acknowledgments=True, **given) == "accepted_express"
-    assert acceptance(now) == "pending"  # reception unknown: silence cannot be counted
-    assert acceptance(now, dte_type="34", **given) == "accepted_tacit"
-    assert acceptance(now, dte_type="43", **given) == "accepted_tacit"
-    for other in ("39", "46", "52", "56", "61", "80", "90", "110"):
-        assert acceptance(now, dte_type=other, **given) is None
+    w = World()
+    seen = {"date_reception": JUNE_1}
+    w.document("33", "1", 1000, has_claims=True, **seen)
+    w.document("33", "2", 1000, is_rejected=True, has_acknowledgments=True, **seen)
+    w.document("33", "3", 1000, has_acknowledgments=True, **seen)
+    w.document("33", "4", 1000)  # reception unknown: silence cannot be counted
+    w.document("34", "5", 1000, **seen)
+    w.document("43", "6", 1000, **seen)
+    others = ("39", "46", "52", "56", "61", "80", "90", "110")
+    for kind in others:
+        w.document(kind, "7", 1000, **seen)
+    con = w.run(now=datetime(2026, 6, 30, tzinfo=UTC), as_of=None, only=DOCUMENTS)
+    assert column(con, "acceptance") == {
+        "33-1": "claimed",
+        "33-2": "claimed",
+        "33-3": "accepted_express",
+        "33-4": "pending",
+        "34-5": "accepted_tacit",
+        "43-6": "accepted_tacit",
+    } | {f"{kind}-7": None for kind in others}
 
 
 def test_acceptance_from_events_alone() -> None:
