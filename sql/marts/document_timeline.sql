@@ -2,13 +2,13 @@
 -- payment that nobody dates has a row without a day.
 -- doc_key: issuer|type|folio, as in marts.documents.
 -- company_rut: The user's company; the seller when both are.
--- event: issued, received_by_sii, acknowledged, claimed, accepted_tacit, due, paid, ceded, ceded_back or note.
+-- event: issued, received_by_sii, acknowledged, claimed, accepted_tacit, due, closed_at_issue (cash, free or receipt), paid, ceded, ceded_back or note.
 -- happened_on: Day of the event, in Santiago; NULL when nobody knows.
 -- happened_at: Its time, where one is known.
 -- source: Where it is known from: document, sii, computed, cession, or for a payment the
 -- paid_at_source of marts.documents.
 -- amount: Amount of the event in the document's currency: total, note or cession; NULL for others.
--- detail: SII's event code, the note, or the assignee.
+-- detail: SII's event code (all that is known of a cession or note that is not in the data), the note, or the assignee.
 -- is_future: It has not come yet at as_of (a due date).
 WITH happened AS (
     SELECT
@@ -28,6 +28,25 @@ WITH happened AS (
     UNION ALL
     SELECT doc_key, 'paid', NULL, paid_at, paid_at_source, NULL, NULL
     FROM marts.documents WHERE is_paid
+    UNION ALL
+    SELECT doc_key, 'closed_at_issue', date_issued, NULL, 'document', NULL, NULL
+    FROM marts.documents WHERE is_closed_at_issue AND NOT is_paid
+    UNION ALL
+    -- SII registered a cession, or received a note, that is not in the data.
+    SELECT DISTINCT
+        u.doc_key, if(e.event_code = 'CED', 'ceded', 'note'), NULL::DATE, e.event_date, 'sii',
+        NULL::DECIMAL(18, 4), e.event_code
+    FROM staging.unseen AS u
+    INNER JOIN staging.sides AS s ON u.doc_key = s.doc_key AND s.exclusion IS NULL
+    INNER JOIN raw.document_states AS e
+        ON
+            s.master_entity_id = e.master_entity_id
+            AND s.document_type = e.document_type
+            AND s.document_id = e.document_id
+    WHERE
+        e._deleted_at IS NULL
+        AND if(e.event_code = 'CED', u.cession, u.credit_note)
+        AND e.event_code IN ('CED', 'NCA', 'ENC')
     UNION ALL
     -- The same event is told on both sides of a document between own companies.
     SELECT DISTINCT

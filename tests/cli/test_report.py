@@ -13,6 +13,7 @@ import pytest
 
 from tupana_etl.errors import ConfigError
 from tupana_etl.reports import Terms, build, write
+from tupana_etl.reports.documents import EVENTS
 from tupana_etl.reports.offer import REASONS
 from tupana_etl.reports.provenance import CHECKS
 from tupana_etl.settings import Settings
@@ -241,6 +242,8 @@ def test_every_code_has_its_words() -> None:
     reasons = set(re.findall(r"'([a-z_]+)', NULL\s*\)\s+AS r\d+", sql["factoring_candidates"]))
     assert len(reasons) == len(re.findall(r"\)\s+AS r\d+\b", sql["factoring_candidates"]))
     assert reasons == set(REASONS)
+    (events,) = re.findall(r"^-- event: (.+)\.$", sql["document_timeline"], re.M)
+    assert set(re.split(r", | or ", re.sub(r" \(.+?\)", "", events))) == set(EVENTS)
     found = "".join(text for name, text in sql.items() if name.startswith("quality_"))
     checks = re.findall(r"'([a-z_]+)'(?: AS check_name)?,\s+'(?:error|warning|info)'", found)
     excluded = re.findall(r"THEN '(\w+)'", sql["sides"].split("AS exclusion")[0])

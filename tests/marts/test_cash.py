@@ -89,6 +89,11 @@ def test_timeline() -> None:
     w.document("61", "2", 19000, refs=[("33", "1", "3")], date_issued=date(2026, 6, 4))
     w.document("33", "3", 10, date_reception=day, is_paid=True, has_claims=True)
     w.document("33", "4", 10, date_reception=day)
+    # what SII knows and the data do not hold; what was never owed
+    untold = w.document("33", "5", 10)
+    for hours, code in ((1, "ENC"), (2, "CED")):
+        w.event(untold, code, day + timedelta(hours=hours))
+    w.document("33", "6", 10, payment_method="1")
     con = w.run(only=("marts.document_timeline",))
 
     def timeline(folio: str) -> list[Any]:
@@ -116,6 +121,13 @@ def test_timeline() -> None:
         ("claimed", None, "unknown", None, None, False),
         ("paid", None, "unknown", None, None, False),
     ]
+    assert timeline("5")[1:3] == [
+        ("ceded", date(2026, 6, 2), "sii", None, "CED", False),
+        ("note", date(2026, 6, 2), "sii", None, "ENC", False),
+    ]
+    assert timeline("6")[0] == (
+        "closed_at_issue", date(2026, 6, 1), "document", None, None, False
+    )  # fmt: skip
     assert ("accepted_tacit", date(2026, 6, 10), "computed", None, None, False) in timeline("4")
 
 

@@ -21,6 +21,7 @@ EVENTS = {
     "claimed": "Reclamo del cliente",
     "accepted_tacit": "Aceptación tácita (8 días)",
     "due": "Vencimiento",
+    "closed_at_issue": "Sin deuda desde la emisión (contado, sin costo o boleta)",
     "paid": "Pago",
     "ceded": "Cesión",
     "ceded_back": "Devuelta por el cesionario",
@@ -185,6 +186,8 @@ def _document(source: Source, wanted: str | None) -> Any:
 
 def _event(row: Any) -> str:
     words: str = EVENTS.get(row.event, row.event)
+    if row.source == "sii" and row.event in ("ceded", "note"):
+        return f"{words} ({row.detail}), que no está en los datos"
     if row.event in ("ceded", "ceded_back"):
         return f"{words}: {short(row.assignee_name or row.detail, 40)}"
     if row.detail and row.event in ("note", "claimed", "acknowledged"):
