@@ -168,12 +168,17 @@ def dying(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_at_any_step_loses_and_doubles_nothing(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eager: Callable[[], None]
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    eager: Callable[[], None],
+    stride: int,
 ) -> None:
     true, plain = held(runs), files(runs)
     eager()
-    for steps in range(500):
+    for steps in range(0, 500, stride):
         lake = tmp_path / str(steps) / "lake"
         shutil.copytree(runs, lake)
         told: set[str] = set()

@@ -99,8 +99,9 @@ def _copy(lake: Path, path: str, found: list[tuple[int, dict[str, Any]]]) -> Seg
         segment = writer.close()
     finally:
         writer.abandon()
-    if segment is None:
-        raise LakeCorrupt(f"The segments of {path} hold no row.")
+    rows = sum(segment["rows"] for _, segment in found)
+    if segment is None or segment.rows != rows:
+        raise LakeCorrupt(f"The segments of {path} do not hold the {rows} rows they promise.")
     return segment
 
 
