@@ -243,8 +243,8 @@ def test_what_sii_refuses_is_rejected(till: Till, pending: list[Document]) -> No
 def test_a_register_that_cannot_be_read_stops_the_act(till: Till, pending: list[Document]) -> None:
     till.approve(till.plan_claims(till.claim("claim:1", pending[0])))
     path = f"/documents/{pending[0][3]}/states"
-    broken = [{"kind": "html", "path": path, "method": "GET", "times": 50}]
-    till.desk.lever("/faults", faults=broken)
+    gone = {"kind": "status", "argument": 404, "path": path, "method": "GET", "times": 50}
+    till.desk.lever("/faults", faults=[gone])
     result = till.send(wait=0.0)
     assert (result.counts, result.requests) == ({State.READY: 1}, 0)
     assert result.notices

@@ -187,11 +187,13 @@ class Till:
 
 
 @contextmanager
-def open_till(**world: Any) -> Iterator[Till]:
+def open_till(*, synced: bool = True, **world: Any) -> Iterator[Till]:
     folder = Path(tempfile.mkdtemp(prefix="tupana-till-", dir=SHM if SHM.is_dir() else None))
     with open_desk(folder, **world) as desk:
         till = Till(desk, folder / "synced")
-        sync(till.settings)
+        if synced:
+            sync(till.settings)
+        till.home.mkdir(mode=0o700, exist_ok=True)
         yield till
     shutil.rmtree(folder)
 
