@@ -93,6 +93,13 @@ def test_a_new_company_is_enrolled_and_the_secret_is_nowhere(place: Place) -> No
     listed = place.tupana.inside("query", "FROM raw.credentials", "--json")
     assert "12345678-5" in listed.out
     nowhere(place, done, again, synced, listed)
+    assert not (place.tupana.home / "ledger.sqlite").exists()
+    tables = ("raw.credentials", "raw.lineage", "raw.rejects", "raw.syncs", "raw.master_entities")
+    said = " UNION ALL ".join(f"SELECT t::VARCHAR AS line FROM {name} AS t" for name in tables)
+    found = place.tupana.inside(
+        "query", f"SELECT count(*) FROM ({said}) WHERE line LIKE '%clave-%'"
+    )
+    assert found.out.split()[-1] == "0", "compressed pages hide text from a search of the file"
     assert place.create("76086428-5", "--renew").code == 0
     assert len(place.credentials()) == 2
 

@@ -17,11 +17,11 @@ import msgspec
 
 from tupana_etl.api.client import Client
 from tupana_etl.api.failures import SECRET_FROM, capped, strike
-from tupana_etl.api.outcomes import Kind, Outcome
+from tupana_etl.api.outcomes import Kind, Outcome, failure
 from tupana_etl.api.reads import credential_pages
 from tupana_etl.api.writes import Writer
 from tupana_etl.domain import canonical_rut
-from tupana_etl.errors import ApiError, ConfigError, Invalid, OutcomeUnknown, Refused, ServerError
+from tupana_etl.errors import ApiError, ConfigError, OutcomeUnknown, ServerError
 
 TYPES = {"sii": 70, "sii_company": 73, "certificate": 75}
 """Ids of the kinds of credential (API reference, POST /credentials)."""
@@ -124,7 +124,7 @@ async def enroll(
 ) -> Credential:
     """Sends the credential once, and returns it when SII took it, at most ``wait`` seconds later.
 
-    Raises ConfigError when SII refuses it, Invalid when the API refuses the request,
+    Raises ConfigError when SII refuses it, Invalid or Refused when the API refuses the call,
     ServerError when nothing was sent or SII could not be asked, OutcomeUnknown when nobody
     can tell or it is still being tried.
     """
@@ -136,10 +136,11 @@ async def enroll(
         expects_batch=False,
         secrets=secrets.texts,
     )
+    reason = without(outcome.reason, secrets)
+    if error := failure(outcome, "credential", company=wanted.company, reason=reason):
+        raise error
     if outcome.kind is Kind.AMBIGUOUS:
-        reason = without(outcome.reason, secrets)
         return await _found_after_all(client, wanted, before, (outcome, reason), sleep)
-    _check(outcome, wanted, secrets)
     told = msgspec.json.decode(outcome.answer, type=dict[str, Any])
     enrollment = told.get("enrollment_id")
     if enrollment is not None:
@@ -166,24 +167,6 @@ def _body(wanted: Wanted, secrets: Secrets) -> bytes:
     company = int(wanted.company) if wanted.company.isdigit() else wanted.company
     about = {"master_entity_id": company, "credential_type_id": wanted.type_id}
     return json.dumps({name: text for name, text in said.items() if text} | about).encode()
-
-
-def _check(outcome: Outcome, wanted: Wanted, secrets: Secrets) -> None:
-    about: dict[str, Any] = {
-        "status": outcome.status,
-        "request_id": outcome.request_id,
-        "company": wanted.company,
-    }
-    reason = without(outcome.reason, secrets)
-    match outcome.kind:
-        case Kind.ACCEPTED:
-            return
-        case Kind.REFUSED:
-            raise Invalid(f"Tu Pana refused the credential: {reason} {_AGAIN}", **about)
-        case Kind.HALT:
-            raise Refused(reason, **about)
-        case _:
-            raise ServerError(f"Nothing was registered: {reason}", **about)
 
 
 async def _followed(

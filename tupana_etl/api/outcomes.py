@@ -20,7 +20,7 @@ import msgspec
 from tupana_etl.api.failures import capped, error_of, leaves, request_id_of, strike, what_is
 from tupana_etl.api.retry import http_date
 from tupana_etl.api.wire import REDIRECTS, Answer
-from tupana_etl.errors import CompanyRefused
+from tupana_etl.errors import ApiError, CompanyRefused, Invalid, Refused, ServerError
 
 
 class Kind(StrEnum):
@@ -175,6 +175,28 @@ def judge(
         or (kind is Kind.HALT and isinstance(error, CompanyRefused)),
         **evidence,
     )
+
+
+def failure(outcome: Outcome, what: str, *, company: str, reason: str = "") -> ApiError | None:
+    """The error of a call that surely made nothing; None when it did, or when nobody knows.
+
+    ``what`` names what was asked for; ``reason`` takes the place of the outcome's own.
+    """
+    reason = reason or outcome.reason
+    about: dict[str, Any] = {
+        "status": outcome.status,
+        "request_id": outcome.request_id,
+        "company": company,
+    }
+    match outcome.kind:
+        case Kind.ACCEPTED | Kind.AMBIGUOUS:
+            return None
+        case Kind.REFUSED:
+            return Invalid(f"Tu Pana refused the {what}: {reason}", **about)
+        case Kind.HALT:
+            return Refused(reason, **about)
+        case _:
+            return ServerError(f"Nothing was registered: {reason}", **about)
 
 
 _OF_CREDENTIALS = re.compile(r"credential|credencial|certificad", re.IGNORECASE)

@@ -6,23 +6,16 @@ import argparse
 import getpass
 import json
 import sys
-from typing import Any
 from urllib.parse import urlsplit
 
 from tupana_etl import settings
 from tupana_etl.api.client import Client
-from tupana_etl.api.outcomes import Kind, Outcome
+from tupana_etl.api.outcomes import Kind, failure
 from tupana_etl.api.reads import companies
 from tupana_etl.api.writes import Writer
 from tupana_etl.cli import output
 from tupana_etl.cli.webhooks_list import one_of, registered
-from tupana_etl.errors import (
-    ConfigError,
-    Invalid,
-    OutcomeUnknown,
-    Refused,
-    ServerError,
-)
+from tupana_etl.errors import ConfigError, OutcomeUnknown
 from tupana_etl.event_loop import run_async
 from tupana_etl.home import LOOPBACK
 from tupana_etl.settings import Settings
@@ -73,32 +66,17 @@ async def _create(configured: Settings, url: str, events: list[str], entity: str
         outcome = await writer.post(
             "/webhooks", json.dumps(wanted).encode(), company=company.id, expects_batch=False
         )
-    _check(outcome, company.id)
+    if error := failure(outcome, "webhook", company=company.id):
+        raise error
+    if outcome.kind is Kind.AMBIGUOUS:
+        raise OutcomeUnknown(
+            f"It is not known whether the webhook was registered: {outcome.reason} "
+            "`tupana webhooks list` tells.",
+            status=outcome.status,
+            request_id=outcome.request_id,
+            company=company.id,
+        )
     return True
-
-
-def _check(outcome: Outcome, company: str) -> None:
-    """Raises unless it was taken in."""
-    about: dict[str, Any] = {
-        "status": outcome.status,
-        "request_id": outcome.request_id,
-        "company": company,
-    }
-    match outcome.kind:
-        case Kind.ACCEPTED:
-            return
-        case Kind.REFUSED:
-            raise Invalid(f"Tu Pana refused the webhook: {outcome.reason}", **about)
-        case Kind.HALT:
-            raise Refused(outcome.reason, **about)
-        case Kind.AMBIGUOUS:
-            raise OutcomeUnknown(
-                f"It is not known whether the webhook was registered: {outcome.reason} "
-                "`tupana webhooks list` tells.",
-                **about,
-            )
-        case _:
-            raise ServerError(f"Nothing was registered: {outcome.reason}", **about)
 
 
 def _secret(configured: Settings) -> str:
