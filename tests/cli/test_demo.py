@@ -50,6 +50,11 @@ def test_the_demo_needs_no_key_and_no_network(tupana: Runner) -> None:
     assert billing.code == 0
     assert {r["state"] for r in billing.json["rows"]} == {"PLANNED"}
     assert len(billing.json["rows"]) >= 3
+    two = ["PLANNED", "PLANNED"]
+    for kind, states in {"payments": ["BLOCKED", *two], "cessions": two}.items():
+        at_demo = {"TUPANA_HOME": str(demo)}
+        made = tupana.inside("outbox", "plan", kind, "--json", changes=at_demo)
+        assert sorted(row["state"] for row in made.json["rows"]) == states
 
 
 @pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM])

@@ -143,6 +143,18 @@ def test_payments_and_cessions_are_planned_and_wait_for_a_person(
         approve(ledger, plan_hash, "Ana")
     assert run(instance, "outbox_send", "send_documents", dry_run=False).success
     assert states(account) == [State.VERIFIED, State.VERIFIED]
+    assert portfolio(account) == []
+    pipeline.sync(account)
+    assert portfolio(account) == [(ceded[2],)]
+
+
+def portfolio(account: Settings) -> list[tuple[str]]:
+    """Folios that the factor of these tests holds."""
+    with analysis.connect(account) as con:
+        sql = (
+            "SELECT folio FROM marts.factoring_portfolio WHERE assignee_name = 'Factoring Uno SpA'"
+        )
+        return con.execute(sql).fetchall()
 
 
 @pytest.mark.parametrize(("kind", "head"), [("payments", PAYMENT), ("cessions", CESSION)])

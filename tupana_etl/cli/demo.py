@@ -10,7 +10,7 @@ from typing import Any
 from tupana_etl import analysis, pipeline, settings
 from tupana_etl.cli import output, tables
 from tupana_etl.cli.commands import NEVER_ISSUED
-from tupana_etl.cli.demo_billing import invent_contracts
+from tupana_etl.cli.demo_reference import invent
 from tupana_etl.cli.progress import reading
 from tupana_etl.cli.sandbox import make_world
 from tupana_etl.cli.sync import as_json, exit_code, new_rejects_of
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         at_sandbox = settings.load(demo_environment(url)).with_home(configured.home)
         result = pipeline.sync(at_sandbox, on_rows=on_rows)
-        if invent_contracts(at_sandbox):
+        if invent(at_sandbox):
             pipeline.rebuild_marts(at_sandbox)
     new_rejects = new_rejects_of(configured, result)
     found = _figures(configured)
@@ -179,6 +179,7 @@ def _tell_next(home: Path) -> None:
     output.write('  tupana query "SELECT severity, message FROM marts.data_quality"')
     output.write("  tupana export marts.receivables --format xlsx")
     output.write("  notebooks/receivables.ipynb")
-    output.write("  tupana outbox plan          this month's billing, nothing is sent")
+    output.write("  tupana outbox plan            this month's billing, nothing is sent")
+    output.write("  tupana outbox plan payments   what lines of a bank statement pay")
     output.write("\nWith your own key: unset TUPANA_HOME, set TUPANA_API_KEY, `tupana sync`.")
     output.write(NEVER_ISSUED)
