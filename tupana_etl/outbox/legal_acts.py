@@ -55,7 +55,8 @@ def check(values: Mapping[str, Any]) -> Iterator[Problem]:
     code = values["event"]
     if values["dte_type"] not in ACT_TYPES:
         kinds = ", ".join(ACT_TYPES)
-        yield Problem("bad_value", f"SII's register of claims knows {kinds} only, no {code} else.")
+        said = f"SII's register knows {kinds} only; a {values['dte_type']} is never claimed there."
+        yield Problem("bad_value", said)
     if "reason" not in values:
         yield Problem("missing", f"reason is empty; {code} is a legal act and has one.")
     if "paid_on" in values:
