@@ -47,6 +47,21 @@ def test_a_key_read_twice_in_a_run_has_the_same_versions_after_a_rebuild(
         assert sorted(here.query(versions), key=repr) == once
 
 
+@pytest.mark.long
+def test_many_small_runs_are_applied_again_in_bounded_memory(tmp_path: Path) -> None:
+    """Together they would hold more than DuckDB may have while it merges."""
+    with unpublished(tmp_path, documents=60, companies=2, months=2) as here:
+        here.sync()
+        manifest = Manifest(here.settings.lake)
+        manifest.open_for_append()
+        entries = list(manifest.entries())
+        for number in range(150):
+            for entry in entries:
+                manifest.append(entry.kind, {**entry.body, "run": f"later{number}"})
+        rebuild_marts(here.settings, from_lake=True)
+        assert here.query("SELECT count(*) FROM raw.syncs") == [(151,)]
+
+
 def documents(entry: Entry) -> int:
     return int(entry.body.get("segments", {}).get("documents", {"rows": 0})["rows"])
 

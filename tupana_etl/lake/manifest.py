@@ -32,6 +32,9 @@ from tupana_etl.lake.segments import make_private, sync_folder
 SEAL_BYTES = 8_000_000
 """A tail larger than this is sealed: some hundred thousand documents read, 40 ms to parse."""
 
+SEAL_SEGMENTS = 2_000
+"""So is one that names more segments: a few seconds to put together."""
+
 _SEALED = re.compile(r"manifest-(\d+)-(\d+)\.jsonl(\.gz)?")
 
 
@@ -145,7 +148,8 @@ class Manifest:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.truncate(self.path, whole)
-        if whole > SEAL_BYTES and self._last_kind(data[:whole]) == "end":
+        grown = whole > SEAL_BYTES or data.count(b'"sha256":', 0, whole) > SEAL_SEGMENTS
+        if grown and self._last_kind(data[:whole]) == "end":
             self._seal(data.count(b"\n", 0, whole))
         self._next = self.lines() + 1
 

@@ -23,6 +23,10 @@ from tupana_etl.warehouse.progress import conclude, remember
 MERGE_ROWS = 40_000
 """Rows merged at once: bounds memory, costs one scan of the keys each time."""
 
+TOGETHER = 30
+"""Merges, beginnings and ends of runs in one transaction: what each of them drops stays in
+memory until the commit."""
+
 MEMORY, THREADS = "350MB", 2
 """What DuckDB may hold while it merges."""
 
@@ -85,13 +89,13 @@ def _merges(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _transactions(merges: Iterable[list[Entry]]) -> Iterator[list[list[Entry]]]:
-    """Neighbours of up to MERGE_ROWS rows together: thousands of runs that changed little
-    are applied again in minutes."""
+    """A few neighbours of up to MERGE_ROWS rows together: a commit costs more than a run that
+    changed little."""
     some: list[list[Entry]] = []
     rows = 0
     for merge_ in merges:
         size = sum(_rows(entry) for entry in merge_)
-        if some and rows + size > MERGE_ROWS:
+        if some and (rows + size > MERGE_ROWS or len(some) >= TOGETHER):
             yield some
             some, rows = [], 0
         some.append(merge_)
