@@ -23,7 +23,18 @@
 -- as_of: The day these figures are of, in Santiago.
 WITH subjects AS (
     SELECT
-        *,
+        doc_key,
+        dte_type_code,
+        root_dte_type_code,
+        seller_rut,
+        our_role,
+        book_sign,
+        date_issued,
+        net_amount,
+        exempt_amount,
+        iva_amount,
+        exchange_rate,
+        total_clp,
         coalesce('46' IN (dte_type_code, root_dte_type_code), false) AS is_on_46,
         -- DL 825 art. 3: where no flag says it, a total without its IVA is one the buyer kept.
         is_on_46 AND coalesce(
