@@ -99,3 +99,9 @@ def test_backup_loss_and_rebuild(tupana: Runner, rows: Path) -> None:
     words = ("outbox", "rebuild", "--by", "Ana", "--reason", "disk lost")
     assert "looked up" in tupana.inside(*words).out
     assert tupana.inside("outbox", "plan", "--from", "rows.csv").code == 0
+
+
+def test_claims_are_allowed_for_payments_alone(synced: Runner) -> None:
+    done = synced.inside("outbox", "plan", "cessions", "--allow-claims")
+    assert done.code == 2
+    assert "outbox plan payments" in " ".join(done.err.split())
