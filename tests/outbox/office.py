@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tupana_etl.domain import iva
-from tupana_etl.outbox import rows
+from tupana_etl.errors import TupanaError
+from tupana_etl.inbox import event
+from tupana_etl.inbox.drain import Drained, drain
+from tupana_etl.inbox.store import open_inbox
+from tupana_etl.outbox import hints, rows
 from tupana_etl.outbox.custody import TAG_PARAM
 from tupana_etl.outbox.ledger import Ledger, open_ledger
 from tupana_etl.outbox.run import Pace
@@ -62,6 +67,28 @@ class Office:
 
     def send(self, wait: float = 120.0) -> SendResult:
         return asyncio.run(send(self.settings, wait=wait, ways=self.ways))
+
+    def arrives(self, what: str, subject: object) -> None:
+        """A verified event, kept as the receiver keeps it."""
+        name = "batch_id" if what.startswith("batch.") else "id"
+        body = json.dumps({"event": what, "data": {name: subject}, "n": self.at.isoformat()})
+        with open_inbox(self.home) as inbox:
+            inbox.keep(event.read(body.encode(), {}), self.at)
+
+    def vendor_announces(self) -> None:
+        """An event of every batch and document there is by now, newest batch first."""
+        for batch in reversed(self.vendor.batches):
+            self.arrives("batch.intake_failed", batch)
+        for document in self.vendor.issued:
+            self.arrives("document.issued", document.id)
+
+    def drained(self) -> Drained:
+        """What is kept and due is followed; documents themselves are not read into anything."""
+
+        def follow(batches: Sequence[str]) -> dict[str, TupanaError]:
+            return asyncio.run(hints.follow(self.settings, batches, self.ways))
+
+        return drain(self.home, lambda documents: {}, follow, self.clock)
 
     def approve(self, *row_keys: str, **document: Any) -> None:
         with open_ledger(self.home, self.clock) as ledger:

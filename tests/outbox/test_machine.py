@@ -90,6 +90,17 @@ class Histories(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.office.at += timedelta(minutes=minutes)
 
+    @rule(forged=st.booleans())
+    def events_arrive(self, forged: bool) -> None:
+        """All that webhooks could have told by now, and lies; what follows sends nothing."""
+        self.office.vendor_announces()
+        if forged:
+            self.office.arrives("document.issued", 10**6)
+        before = len(self.vendor.posts)
+        with suppress(LedgerError):
+            self.office.drained()
+        assert len(self.vendor.posts) == before
+
     @rule(hours=st.sampled_from([1, 6]))
     def clock_goes_back(self, hours: int) -> None:
         self.office.at -= timedelta(hours=hours)

@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     elif is_new:
         output.write(f"Registered: {url}")
     else:
-        output.write(f"Already registered: {url}. Nothing was sent.")
+        kept = "Nothing was sent: it keeps the secret it was registered with"
+        output.write(output.paragraph(f"Already registered: {url}. {kept}."))
     return 0
 
 

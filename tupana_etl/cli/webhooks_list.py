@@ -20,6 +20,9 @@ from tupana_etl.settings import Settings
 SHOWN = ("id", "url", "events", "is_active", "last_status_code", "last_sent_at", "success_rate")
 """Of a webhook. Its secret, which the API tells, is read by nobody here."""
 
+UNSIGNED = 401
+"""What a receiver answers to a signature of none of its secrets."""
+
 
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
@@ -93,3 +96,6 @@ def _tell(hook: dict[str, Any]) -> None:
     last = hook["last_status_code"]
     told = f"last answer {last}" if last else "no answer yet"
     output.write(f"    {told}, {hook['success_rate']} % delivered")
+    if last == UNSIGNED:
+        text = "The receiver refused the signature: TUPANA_WEBHOOK_SECRET lacks the secret of "
+        output.write(output.paragraph(f"{text}this webhook.", indent="    "))

@@ -23,6 +23,8 @@ TOGETHER_SECONDS = 1.0
 """From the first new event on: one run for what comes together."""
 LOOK_SECONDS = 5.0
 """Between looks for what is due again."""
+REFUSALS_SECONDS = 60.0
+"""Between two lines about events that were refused."""
 LONGEST_REST = 300.0
 """After failures in a row, seconds."""
 AT_ONCE = 64
@@ -32,7 +34,9 @@ AT_ONCE = 64
 def run(args: argparse.Namespace) -> int:
     configured = settings.load()
     wake, stop = threading.Event(), threading.Event()
-    app = application(configured.home, configured.webhook_secrets, arrived=wake.set)
+    app = application(
+        configured.home, configured.webhook_secrets, arrived=wake.set, refused=_Refusals()
+    )
     if not args.no_drain:
         configured.need_key()
     with open_inbox(configured.home):
@@ -70,6 +74,26 @@ def run(args: argparse.Namespace) -> int:
         raise drainer.broken
     output.note("The receiver has ended; what it kept is read by the next drain.")
     return 0
+
+
+class _Refusals:
+    """Tells of events that no secret had signed, seldom: anybody may send them."""
+
+    def __init__(self) -> None:
+        self._untold, self._next = 0, 0.0
+
+    def __call__(self) -> None:
+        self._untold += 1
+        if time.monotonic() < self._next:
+            return
+        count = "An event was" if self._untold == 1 else f"{self._untold} events were"
+        output.note(
+            output.paragraph(
+                f"{count} refused: signed with none of the secrets in TUPANA_WEBHOOK_SECRET. If "
+                "Tu Pana sent it, the webhook was registered with another one (`webhooks list`)."
+            )
+        )
+        self._untold, self._next = 0, time.monotonic() + REFUSALS_SECONDS
 
 
 class _Drainer(threading.Thread):

@@ -36,11 +36,13 @@ def application(
     secrets: tuple[str, ...],
     *,
     arrived: Callable[[], None] = lambda: None,
+    refused: Callable[[], None] = lambda: None,
     most_seconds: float = MOST_SECONDS,
 ) -> Starlette:
     """The receiver of a home: ``POST /``, and ``GET /health`` for whoever watches it.
 
-    ``arrived`` is called, from another thread, after an event was kept that was not known.
+    ``arrived`` is called, from another thread, after an event was kept that was not known;
+    ``refused`` after one came that no secret had signed.
     Raises ConfigError without a secret: unsigned events could be anybody's.
     """
     if not secrets:
@@ -69,6 +71,7 @@ def application(
             return Response(status_code=413, headers={"Connection": "close"})
         if not is_genuine(body, request.headers.get(HEADER, ""), secrets):
             _log.warning("an event without a valid signature was refused")
+            refused()
             return Response(status_code=401)
         try:
             await asyncio.to_thread(keep, body, dict(request.headers))
