@@ -109,7 +109,7 @@ def test_balances_hold(rows: list[dict[str, Any]], rng: Any) -> None:
 
 
 @pytest.mark.long
-@settings(unhurried, max_examples=200)
+@settings(unhurried, max_examples=60)
 @drawn
 def test_balances_hold_in_many_worlds(rows: list[dict[str, Any]], rng: Any) -> None:
     balances_hold(made(rows), rng)
