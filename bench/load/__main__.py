@@ -10,9 +10,13 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import SO_SNDBUF, SOL_SOCKET
 
 from bench.load.app import KEY, App
 from bench.load.world import World
+
+SEND_BUFFER = 1 << 20
+"""Bytes: a whole page leaves in one call."""
 
 _REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 _HEADS = {
@@ -36,6 +40,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport if isinstance(transport, asyncio.Transport) else None
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
