@@ -6,6 +6,8 @@ import asyncio
 import grp
 import os
 import stat
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +169,26 @@ def test_a_sync_works_where_a_loop_is_running(tmp_path: Path) -> None:
 
     with site(tmp_path, documents=20) as here:
         assert asyncio.run(notebook(here))
+
+
+def test_a_sync_does_not_import_pandas(tmp_path: Path) -> None:
+    """It costs a second and 60 MB, and one Python value handed to Arrow is enough to bring it."""
+    sync_alone = (
+        "import sys; from tupana_etl import pipeline, settings;"
+        "assert pipeline.sync(settings.load()).complete;"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    with site(tmp_path, documents=20) as here:
+        named = {
+            "TUPANA_API_KEY": here.settings.api_key,
+            "TUPANA_BASE_URL": here.url,
+            "TUPANA_HOME": str(here.settings.home),
+            "TUPANA_START_DATE": str(here.settings.start_date),
+        }
+        ran = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", sync_alone], cwd=tmp_path, env=os.environ | named, check=False
+        )
+    assert ran.returncode == 0
 
 
 def test_a_damaged_segment_is_named(tmp_path: Path) -> None:

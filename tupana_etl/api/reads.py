@@ -93,14 +93,18 @@ async def look_up(client: Client, rut: str) -> Company:
     return company
 
 
-async def resolve(client: Client, wanted: tuple[str, ...]) -> list[Company]:
+async def resolve(
+    client: Client, wanted: tuple[str, ...], known: list[Company] | None = None
+) -> list[Company]:
     """The companies of TUPANA_ENTITIES in the order written, or all when it is empty.
+
+    ``known`` are those of :func:`companies`, if they were asked for already.
 
     Ids and RUTs are held against :func:`companies` first; only a RUT that is not there is
     looked up. Everything is checked before the first look-up. Raises ConfigError naming
     what is wrong.
     """
-    known = await companies(client)
+    known = await companies(client) if known is None else known
     if not wanted:
         return known
     plan = [_match(text, known) for text in wanted]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tupana_etl.api import origin
+from tupana_etl.api.transport import reading_transport
 from tupana_etl.errors import ConfigError, ServerError
 from tupana_etl.settings import Settings
 
@@ -54,7 +55,9 @@ class Wire:
         self.origin = origin.origin_of(self.base)
         self.requests = 0
         self._plain, self._keyed = headers_of(settings.need_key().api_key)
-        self.http = connections(self.base, settings.max_concurrency, transport, timeouts)
+        most = settings.max_concurrency
+        transport = transport or reading_transport(most, trust_env=not is_local(self.base))
+        self.http = connections(self.base, most, transport, timeouts)
 
     async def fetch(self, url: str, *, is_file: bool = False) -> Answer:
         """One answer, after at most three redirects: inside the origin, files anywhere.
@@ -121,7 +124,6 @@ def connections(
     base: str, most: int, transport: httpx.AsyncBaseTransport | None, timeouts: httpx.Timeout
 ) -> httpx.AsyncClient:
     """At most ``most`` connections towards ``base``: no redirects, no cookies, no .netrc."""
-    local = urlsplit(base).hostname in origin.LOOPBACK
     return httpx.AsyncClient(
         transport=transport,
         timeout=timeouts,
@@ -134,8 +136,13 @@ def connections(
         # Companies have proxies and certificates of their own: HTTPS_PROXY, NO_PROXY and
         # SSL_CERT_FILE count, except towards this machine. A .netrc never does (httpx
         # reads one only through NetRCAuth): its entry would replace our Authorization.
-        trust_env=not local,
+        trust_env=not is_local(base),
     )
+
+
+def is_local(base: str) -> bool:
+    """Whether the API is on this machine: no proxy and no certificate of a company counts."""
+    return urlsplit(base).hostname in origin.LOOPBACK
 
 
 async def whole_body(response: httpx.Response) -> bytes:

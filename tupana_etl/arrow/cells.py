@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from typing import cast
@@ -88,6 +88,16 @@ def int_array(values: Sequence[int]) -> pa.Array:
 
 def constant(value: str | None, rows: int) -> pa.Array:
     return pa.repeat(text_array([value])[0], rows)
+
+
+def day(value: date) -> pa.Scalar:
+    """A date as Arrow's own; ``pyarrow.scalar`` too imports pandas."""
+    return pc.cast(text_array([value.isoformat()]), pa.date32())[0]
+
+
+def flag(value: bool) -> pa.Scalar:
+    """A boolean as Arrow's own, for the same reason."""
+    return bool_array([value])[0]
 
 
 def moments(moment: datetime, rows: int) -> pa.Array:

@@ -121,20 +121,25 @@ class Decoder:
 
     def _build(self, rows: list[Any]) -> tuple[dict[str, pa.Array], list[list[str]], Wrong]:
         built: dict[str, pa.Array] = {}
+        nowhere: list[str] = []
         absent: list[list[str]] = [[] for _ in rows]
         bad: Wrong = {}
         opened: Opened = {}
         for column in self._columns:
             values, wrong = self._cells(rows, column, opened)
             bad.update({i: (column.name, why) for i, why in wrong.items()})
-            for position, value in enumerate(values) if UNSET in values else ():
-                if value is UNSET:
-                    absent[position].append(column.name)
+            unsaid = values.count(UNSET)
+            if unsaid == len(values):
+                nowhere.append(column.name)
+            elif unsaid:
+                for position, value in enumerate(values):
+                    if value is UNSET:
+                        absent[position].append(column.name)
             built[column.name], wrong = column_array(column, values)
             bad.update({i: (column.name, why) for i, why in wrong.items()})
             if column.name in self.stream.key:
                 bad.update(null_keys(column.name, built[column.name]))
-        return built, absent, bad
+        return built, [nowhere + mine for mine in absent] if nowhere else absent, bad
 
     def _cells(
         self, rows: list[Any], column: Column, opened: Opened

@@ -157,6 +157,8 @@ class Wire:
             if best.count(UNSET) == len(best):
                 best = other
                 continue
+            if other.count(UNSET) == len(other):
+                continue
             best = [
                 b if not _missing(b) or o is UNSET else o for b, o in zip(best, other, strict=True)
             ]

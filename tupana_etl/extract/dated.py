@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from tupana_etl.api.pages import Page
 from tupana_etl.errors import ApiError, AuthError
-from tupana_etl.extract.extraction import Extraction, commit, cut, extract, refused
+from tupana_etl.extract.extraction import Extraction, commit, extract, read_parts, refused
 from tupana_etl.extract.listing import count
 from tupana_etl.extract.sweep import as_window, budget, split_due, tiles
 from tupana_etl.extract.windows import DIRECTIONS, Window
@@ -39,8 +38,6 @@ class Listing:
     full: bool
     skip: Callable[[Window], bool]
     """Committed already by this run, before it was interrupted."""
-    gate: asyncio.Semaphore
-    """Windows in work at once."""
     rows: dict[Window, int] = field(default_factory=dict)
     """Each window of the present cut with its rows."""
     entries: list[Entry] = field(default_factory=list)
@@ -52,9 +49,11 @@ async def filters_dates(run: Extraction, listings: list[Window]) -> bool:
     Asked once a run, of the first listing that has rows: none is issued after year 9000.
     """
     for listing in listings:
+        none = replace(listing, date_from=FAR_FUTURE)
         try:
-            if await count(run.client, listing):
-                return not await count(run.client, replace(listing, date_from=FAR_FUTURE))
+            rows, late = await asyncio.gather(*(count(run.client, w) for w in (listing, none)))
+            if rows:
+                return not late
         except AuthError:
             raise
         except ApiError:
@@ -77,12 +76,11 @@ async def read_by_dates(listing: Listing) -> list[Entry]:
         await asyncio.gather(*(_read_parts(listing, window) for window in due))
         if any(not entry.body["complete"] for entry in listing.entries):
             return listing.entries
-        try:
-            missing = await _outside_windows(listing)
-        except AuthError:
-            raise
-        except ApiError as error:
-            listing.entries.append(refused(listing.run, listing.whole, error))
+        missing, everything = await asyncio.gather(
+            _outside_windows(listing), _counted(listing, listing.whole)
+        )
+        if isinstance(missing, ApiError):
+            listing.entries.append(await refused(listing.run, listing.whole, missing))
             return listing.entries
         if not missing:
             break
@@ -92,8 +90,8 @@ async def read_by_dates(listing: Listing) -> list[Entry]:
         due = unread or [w for w in listing.rows if w.date_to is None]
     else:
         reason = f"its windows hold {sum(listing.rows.values())} rows, the server {missing} more"
-        listing.entries.append(commit(listing.run, listing.whole, reason=reason))
-    await _read_undated(listing)
+        listing.entries.append(await commit(listing.run, listing.whole, reason=reason))
+    await _read_undated(listing, everything)
     return listing.entries
 
 
@@ -113,45 +111,49 @@ def _plan(listing: Listing) -> list[Window]:
 
 
 async def _read_parts(listing: Listing, window: Window) -> None:
-    async with listing.gate:
-        parts = await cut(listing.run, window, listing.today)
-    listing.rows.pop(window, None)
-    listing.rows |= {part: 0 for part, _ in parts}
+    def are(parts: list[Window]) -> None:
+        listing.rows.pop(window, None)
+        listing.rows |= dict.fromkeys(parts, 0)
 
-    async def read(part: Window, first: Page | ApiError | None) -> None:
-        async with listing.gate:
-            entry = await extract(listing.run, part, first)
+    for part, entry in await read_parts(listing.run, window, listing.today, are):
         listing.entries.append(entry)
         listing.rows[part] = entry.body["expected"] or entry.body["seen"]
 
-    await asyncio.gather(*(read(*part) for part in parts))
 
-
-async def _outside_windows(listing: Listing) -> int:
-    """Rows from the start date on that the server counts and the windows do not hold."""
-    counted = await count(listing.run.client, replace(listing.whole, date_from=listing.start))
-    return 0 if counted is None else counted - sum(listing.rows.values())
-
-
-async def _read_undated(listing: Listing) -> None:
-    """Reads the rows without a date, if the server counts any."""
-    client, whole = listing.run.client, listing.whole
-    window = replace(whole, undated=True)
-    if listing.skip(window):
-        return
+async def _counted(listing: Listing, window: Window) -> int | ApiError | None:
+    """How many rows the server says a window has; None when it does not say."""
     try:
-        everything = await count(client, whole)
-        if everything is None:
-            return
-        dated = sum(listing.rows.values())
-        if everything != dated:
-            dated = await count(client, replace(whole, date_from=BEGINNING)) or 0
-        known = await asyncio.to_thread(listing.run.known.undated, window.where)
+        return await count(listing.run.client, window)
     except AuthError:
         raise
     except ApiError as error:
-        listing.entries.append(refused(listing.run, window, error))
+        return error
+
+
+async def _outside_windows(listing: Listing) -> int | ApiError:
+    """Rows from the start date on that the server counts and the windows do not hold."""
+    counted = await _counted(listing, replace(listing.whole, date_from=listing.start))
+    if isinstance(counted, ApiError):
+        return counted
+    return 0 if counted is None else counted - sum(listing.rows.values())
+
+
+async def _read_undated(listing: Listing, everything: int | ApiError | None) -> None:
+    """Reads the rows without a date, if the server counts any among ``everything``."""
+    window = replace(listing.whole, undated=True)
+    if listing.skip(window) or everything is None:
         return
-    if everything > dated or known:
-        entry = await extract(listing.run, window, None, undated=everything - dated)
+    dated: int | ApiError | None = sum(listing.rows.values())
+    if everything != dated and not isinstance(everything, ApiError):
+        dated = await _counted(listing, replace(listing.whole, date_from=BEGINNING))
+    if isinstance(everything, ApiError):
+        listing.entries.append(await refused(listing.run, window, everything))
+        return
+    if isinstance(dated, ApiError):
+        listing.entries.append(await refused(listing.run, window, dated))
+        return
+    unseen = everything - (dated or 0)
+    known = await asyncio.to_thread(listing.run.known.undated, window.where)
+    if unseen > 0 or known:
+        entry = await extract(listing.run, window, None, undated=unseen)
         listing.entries.append(entry)

@@ -7,8 +7,7 @@ a thread while others are on their way; at most a few are in memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -43,6 +42,10 @@ LOOKS = 200
 KEPT_CALLS = 20
 """Calls remembered of a reading that came to nothing: the last ones say why."""
 
+SMALL_MORE = 8
+"""Smaller windows at once, beyond the requests in flight: while some of them are written,
+others ask."""
+
 _ONLY_WRITTEN = {"calls", "details", "missing", "segments"}
 """Long lists of a window that nobody asks for again while the run goes on."""
 
@@ -65,7 +68,10 @@ class Extraction:
     windows: int = 0
     decoders: dict[str, Decoder] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
-    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
+
+    def __post_init__(self) -> None:
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.small = asyncio.Semaphore(self.client.max_concurrency + SMALL_MORE)
 
     def decoder(self, stream: Stream) -> Decoder:
         return self.decoders.setdefault(stream.name, Decoder(stream))
@@ -107,6 +113,29 @@ async def cut(
     return [*older, *newer]
 
 
+async def read_parts(
+    run: Extraction, window: Window, today: date, are: Callable[[list[Window]], None]
+) -> list[tuple[Window, Entry]]:
+    """Reads and commits a window, cut into parts as small as they must be.
+
+    ``are`` is told the parts when they are known. Raises as :func:`extract`.
+    """
+    async with run.small:
+        parts = await cut(run, window, today)
+        are([part for part, _ in parts])
+        if len(parts) == 1 and not _is_large(*parts[0]):
+            return [(parts[0][0], await _extract(run, *parts[0]))]
+    entries = await asyncio.gather(*(extract(run, *part) for part in parts))
+    return [(part, entry) for (part, _), entry in zip(parts, entries, strict=True)]
+
+
+def _is_large(window: Window, first: Page | ApiError | None) -> bool:
+    """Whether it may hold much; so may a list that nobody has seen yet."""
+    if isinstance(first, ApiError) or not window.stream.paged:
+        return False
+    return first is None or (first.count or 0) > LARGE_ROWS
+
+
 async def extract(
     run: Extraction, window: Window, first: Page | ApiError | None, undated: int = 0
 ) -> Entry:
@@ -116,14 +145,15 @@ async def extract(
     incomplete, with the reason and without rows: the next run reads it again. ``undated``
     is how many rows a window without dates must find.
     """
-    if isinstance(first, ApiError):
-        return refused(run, window, first)
-    large = first is None or (first.count or 0) > LARGE_ROWS
-    async with run.large if large and window.stream.paged else nullcontext():
+    async with run.large if _is_large(window, first) else run.small:
         return await _extract(run, window, first, undated)
 
 
-async def _extract(run: Extraction, window: Window, first: Page | None, undated: int) -> Entry:
+async def _extract(
+    run: Extraction, window: Window, first: Page | ApiError | None, undated: int = 0
+) -> Entry:
+    if isinstance(first, ApiError):
+        return await refused(run, window, first)
     torn: str | None = None
     tried: list[dict[str, Any]] = []
     for attempt in range(1, TRIES + 1):
@@ -146,27 +176,26 @@ async def _extract(run: Extraction, window: Window, first: Page | None, undated:
                 run.on_rows,
             )
             if torn is None:
-                segments = await asyncio.to_thread(writer.close)
-                give_back()
-                return commit(run, window, reading, segments, reason=missing)
+                segments = await asyncio.to_thread(_finish, writer)
+                return await commit(run, window, reading, segments, reason=missing)
         except AuthError:
             raise
         except ApiError as error:
-            return refused(run, window, error, reading)
+            return await refused(run, window, error, reading)
         finally:
             writer.abandon()
         tried += reading.calls
     reason = f"kept changing while it was read: {torn}"
-    return commit(run, window, reason=reason, calls=tried, requests=len(tried))
+    return await commit(run, window, reason=reason, calls=tried, requests=len(tried))
 
 
-def refused(
+async def refused(
     run: Extraction, window: Window, error: ApiError, reading: Reading | None = None
 ) -> Entry:
     """Commits a window that could not be read, with the call that failed and those before."""
     calls = reading.calls if reading else []
     before = reading.call if reading else f"{run.run_id}/{run.next_number()}"
-    return commit(
+    return await commit(
         run,
         window,
         reason=_reason(window, error),
@@ -176,6 +205,12 @@ def refused(
     )
 
 
+def _finish(writer: WindowWriter) -> dict[str, Any]:
+    segments = writer.close()
+    give_back()
+    return segments
+
+
 def _reason(window: Window, error: ApiError) -> str | None:
     """None for an endpoint that an older contract does not have: that is no failure."""
     if isinstance(error, NotFound) and window.stream.since > "2026-04":
@@ -183,7 +218,7 @@ def _reason(window: Window, error: ApiError) -> str | None:
     return str(error)
 
 
-def commit(
+async def commit(
     run: Extraction,
     window: Window,
     reading: Reading | None = None,
@@ -231,5 +266,5 @@ def commit(
             "requests": len(reading.calls),
             "started_at": reading.started_at.isoformat(),
         }
-    entry = run.manifest.append("window", body)
+    entry = await asyncio.to_thread(run.manifest.append, "window", body)
     return replace(entry, body={k: v for k, v in entry.body.items() if k not in _ONLY_WRITTEN})

@@ -14,7 +14,7 @@ from tupana_etl.api.client import Client
 from tupana_etl.api.reads import Company, companies, resolve
 from tupana_etl.errors import ConfigError
 from tupana_etl.extract.dated import Listing, filters_dates, read_by_dates, read_undivided
-from tupana_etl.extract.extraction import Extraction, extract
+from tupana_etl.extract.extraction import Extraction, read_parts
 from tupana_etl.extract.reading import OnRows
 from tupana_etl.extract.sweep import due_periods
 from tupana_etl.extract.windows import Window, months_before, slices
@@ -31,6 +31,9 @@ LISTED = {stream for stream in STREAMS.values() if not stream.is_child}
 
 THREADS = 3
 """Threads beside the one that reads the network."""
+
+OLDEST, NEWEST = "2026-04", "2026-08"
+"""The contracts a server may keep; whether it filters dates tells them apart."""
 
 IN_FULL = ", in full"
 
@@ -102,7 +105,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
     async with Client(settings) as client:
         visible = await companies(client)
         home.check_origin(settings, [c.rut for c in visible])
-        chosen = await chosen_companies(order, client)
+        chosen = await chosen_companies(order, client, visible)
         hidden = [] if order.companies else _hidden(known, visible)
         begun = begin(order, manifest)
         work = Extraction(
@@ -122,9 +125,12 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         return Taken(begun.run_id, entries, unknown, client.requests, [c.rut for c in hidden])
 
 
-async def chosen_companies(order: Order, client: Client) -> list[Company]:
-    """The companies an order is about. ConfigError when the key sees none."""
-    chosen = await resolve(client, order.companies)
+async def chosen_companies(
+    order: Order, client: Client, visible: list[Company] | None = None
+) -> list[Company]:
+    """The companies an order is about; ``visible`` are those the key sees, if they were asked
+    for already. ConfigError when the key sees none."""
+    chosen = await resolve(client, order.companies, visible)
     if not chosen:
         raise ConfigError(
             "The key sees no company: none of its credentials is valid. Enrol or renew one "
@@ -143,7 +149,6 @@ def _hidden(known: Known, visible: list[Company]) -> list[Company]:
 async def _read(
     work: Extraction, order: Order, chosen: list[Company], begun: Begun, today: date
 ) -> list[Entry]:
-    gate = asyncio.Semaphore(work.client.max_concurrency)
     skip = _skip(begun.done)
     due = [
         window
@@ -151,24 +156,28 @@ async def _read(
         for window in _in_turn(work, order, list(slices(stream, chosen, begun.start, today)))
     ]
     dated = [w for w in due if "window" in w.stream.slices]
-    documents = slices(STREAMS["documents"], chosen, begun.start, today)
-    by_dates = await filters_dates(work, list(documents))
-    contract = "2026-08" if by_dates else "2026-04"
+    others = [w for w in due if w not in dated and not skip(w)]
+    documents = list(slices(STREAMS["documents"], chosen, begun.start, today))
     entries: list[Entry] = []
 
     async def plain(window: Window) -> None:
-        async with gate:
-            entries.append(await extract(work, window, None))
+        parts = await read_parts(work, window, today, lambda parts: None)
+        entries.extend(entry for _, entry in parts)
 
-    async def listing(window: Window) -> None:
-        one = Listing(work, window, begun.start, today, order.full, skip, gate)
+    async def listing(window: Window, by_dates: bool) -> None:
+        one = Listing(work, window, begun.start, today, order.full, skip)
         entries.extend(await (read_by_dates(one) if by_dates else read_undivided(one)))
 
     async with asyncio.TaskGroup() as group:
-        for window in due:
-            if window in dated:
-                group.create_task(listing(window))
-            elif not skip(window) and _offered(window, contract):
+        at_once = [w for w in others if _offered(w, OLDEST)]
+        for window in at_once:
+            group.create_task(plain(window))
+        by_dates = await filters_dates(work, documents)
+        contract = NEWEST if by_dates else OLDEST
+        for window in dated:
+            group.create_task(listing(window, by_dates))
+        for window in others:
+            if window not in at_once and _offered(window, contract):
                 group.create_task(plain(window))
     return entries
 

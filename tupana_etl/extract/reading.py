@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left as bisect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
@@ -65,8 +66,8 @@ class Reading:
         """Begins the name of each of its calls."""
         self._pages: list[PageFacts] = []
         self._waiting: list[Page] = []
-        self._ids: set[str] = set()
-        self._inside_ids: set[str] = set()
+        self._ids: list[pa.Array] = []
+        self._inside_ids: list[pa.Array] = []
         self._keys: list[pa.RecordBatch] = []
         self._refused: list[str] = []
         self._outside: set[int] = set()
@@ -98,7 +99,7 @@ class Reading:
     @property
     def seen(self) -> int:
         """Different rows of the window that came, rejected ones included."""
-        return (len(self._inside_ids) or self._listed) + self.rejected
+        return (_distinct(self._inside_ids) or self._listed) + self.rejected
 
     @property
     def _found(self) -> int:
@@ -143,20 +144,23 @@ class Reading:
             return None if found == undated else f"{found} of {undated} rows were found"
         if self._window.by_server and self._outside:
             return f"{len(self._outside)} rows came that were not asked for"
-        return torn(self._pages, len(self._ids) + self.rejected if self._stream.paged else None)
+        distinct = _distinct(self._ids) + self.rejected if self._stream.paged else None
+        return torn(self._pages, distinct)
 
     async def _take_pages(self, on_rows: OnRows) -> None:
         """Takes the pages that wait: together if every row fits, else page by page."""
         pages, self._waiting = self._waiting, []
-        calls = [self._record(page.reply, page) for page in pages]
-        came = await self._together(pages, calls) if len(pages) > 1 else None
-        for number, (page, call) in enumerate(zip(pages, calls, strict=True)):
-            if came is None:
-                batch = await self._take(page.rows, call, page.reply.fetched_at)
-            else:
-                batch = came.slice(sum(p.size for p in pages[:number]), page.size)
-            self._note(batch, self.calls[number - len(pages)])
-            on_rows(self._stream.name, 0, page.size)
+        first = len(self.calls)
+        names = [self._record(page.reply, page) for page in pages]
+        calls = self.calls[first:]
+        came = await self._together(pages, names) if len(pages) > 1 else None
+        if came is not None:
+            self._note(came, calls, [page.size for page in pages])
+        else:
+            for page, name, call in zip(pages, names, calls, strict=True):
+                batch = await self._take(page.rows, name, page.reply.fetched_at)
+                self._note(batch, [call], [batch.num_rows])
+        on_rows(self._stream.name, 0, sum(page.size for page in pages))
         if self._writer.holding >= HOLD_ROWS:
             await self._release()
 
@@ -172,14 +176,19 @@ class Reading:
         self._writer.hold_pages(decoded, [(c, p.reply.fetched_at, p.size) for c, p in stamps])
         return decoded.batch
 
-    def _note(self, came: pa.RecordBatch, call: dict[str, Any]) -> None:
-        """Remembers of a page's rows what must be known once they are gone."""
+    def _note(self, came: pa.RecordBatch, calls: list[dict[str, Any]], sizes: list[int]) -> None:
+        """Remembers of rows what must be known once they are gone; ``sizes`` go with calls."""
         batch = self._ours(self._inside(came))
-        call["rows"] = batch.num_rows
+        left = None if batch.num_rows == came.num_rows else batch.column("_row").to_pylist()
+        start = came.column("_row")[0].as_py() if came.num_rows else 0
+        for call, size in zip(calls, sizes, strict=True):
+            end = start + size
+            call["rows"] = size if left is None else bisect(left, end) - bisect(left, start)
+            start = end
         self._listed += batch.num_rows
-        if self._stream.paged:
-            self._ids.update(came.column("id").to_pylist())
-            self._inside_ids.update(batch.column("id").to_pylist())
+        if self._stream.paged and came.num_rows:
+            self._ids.append(came.column("id"))
+            self._inside_ids += [batch.column("id")] if batch.num_rows else []
         if self._stream.detail and batch.num_rows:
             names = batch.column("_absent")
             self.requests_saved += pc.sum(
@@ -201,9 +210,10 @@ class Reading:
 
     def _count(self, decoded: Decoded) -> None:
         self._rows += decoded.batch.num_rows
+        listed = _all_of(self._inside_ids) if decoded.rejects else set()
         for reject in decoded.rejects:
             # Of a detail that cannot be taken the list's row was: it counts once, as that.
-            if reject.stream == self._stream.name and reject.id not in self._inside_ids:
+            if reject.stream == self._stream.name and reject.id not in listed:
                 self.rejected += 1
                 self._refused += [reject.id] if reject.id else []
             else:
@@ -213,7 +223,7 @@ class Reading:
     def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of a page that belong to the window; notes the others."""
         wanted = inside(self._window, batch)
-        if wanted is None:
+        if wanted is None or wanted.true_count == len(wanted):
             return batch
         self._outside.update(batch.filter(pc.invert(wanted)).column("_row").to_pylist())
         return batch.filter(wanted)
@@ -345,3 +355,11 @@ def _unread(ids: list[str]) -> str:
 def _named(ids: list[str]) -> str:
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return ", ".join(ids[:NAMED]) + more
+
+
+def _distinct(ids: list[pa.Array]) -> int:
+    return pc.count_distinct(pa.chunked_array(ids)).as_py() if ids else 0
+
+
+def _all_of(ids: list[pa.Array]) -> set[str]:
+    return {id_ for some in ids for id_ in some.to_pylist()}

@@ -114,7 +114,7 @@ async def _take(run: Extraction, document: str, reply: Reply, side: Side) -> Ent
         segments = await asyncio.to_thread(writer.close)
     finally:
         writer.abandon()
-    return commit(run, window, reading, segments, partial=True)
+    return await commit(run, window, reading, segments, partial=True)
 
 
 def _sides(rows: list[dict[str, object]], visible: list[Company]) -> list[Side]:

@@ -17,6 +17,7 @@ import gzip
 import io
 import os
 import re
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -75,6 +76,7 @@ class Manifest:
         self.lake = lake
         self.path = lake / "manifest.jsonl"
         self._next = 0
+        self._appending = threading.Lock()
 
     @property
     def exists(self) -> bool:
@@ -154,23 +156,23 @@ class Manifest:
         self._next = self.lines() + 1
 
     def append(self, kind: str, body: dict[str, Any]) -> Entry:
-        """Commits one entry durably."""
+        """Commits one entry durably; windows end in several threads at once."""
         if not self._next:
             raise RuntimeError("open_for_append was not called")
         line = _line(kind, body)
-        size = self.path.stat().st_size
-        try:
-            with self.path.open("ab") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            # A full disk leaves half a line; nothing may ever be appended to that.
-            os.truncate(self.path, size)
-            raise
-        entry = Entry(self._next, kind, msgspec.json.decode(msgspec.json.encode(body)))
-        self._next += 1
-        return entry
+        with self._appending:
+            size = self.path.stat().st_size
+            try:
+                with self.path.open("ab") as file:
+                    file.write(line)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                # A full disk leaves half a line; nothing may ever be appended to that.
+                os.truncate(self.path, size)
+                raise
+            seq, self._next = self._next, self._next + 1
+        return Entry(seq, kind, msgspec.json.decode(msgspec.json.encode(body)))
 
     def _sealed(self) -> list[Sealed]:
         """In order, each once: where a part is compacted, that is it."""

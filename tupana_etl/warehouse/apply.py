@@ -11,7 +11,9 @@ from itertools import chain
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from tupana_etl.arrow.cells import text_array
 from tupana_etl.errors import LakeCorrupt
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.segments import Committed
@@ -138,12 +140,10 @@ def _apply_windows(
         for table in ("staged", "staged_children", "incoming", "merged", "parents", "gone"):
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     _take_rejects(con, lake, group)
-    for entry in group:
-        _record_window(con, entry, verdicts)
+    _fill(con, "raw.windows", [_window(entry, verdicts) for entry in group])
+    remember(con, stream, group)
     calls = [_lineage(entry.body, call) for entry in group for call in entry.body["calls"]]
-    if calls:
-        marks = ", ".join("?" * len(calls[0]))
-        con.executemany(f"INSERT INTO raw.lineage VALUES ({marks})", calls)
+    _fill(con, "raw.lineage", calls)
 
 
 def _stage(
@@ -163,10 +163,14 @@ def _stage(
     ]
     if not segments:
         return 0
-    con.execute("CREATE OR REPLACE TEMP TABLE files (path VARCHAR, _seq BIGINT)")
     paths = {s["path"]: lake.file(s) for s, _ in segments}
-    con.executemany(
-        "INSERT INTO files VALUES (?, ?)", [(paths[s["path"]], seq) for s, seq in segments]
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE files AS
+        SELECT unnest($paths::VARCHAR[]) AS path, unnest($numbers::BIGINT[]) AS _seq""",
+        {
+            "paths": [paths[s["path"]] for s, _ in segments],
+            "numbers": [seq for _, seq in segments],
+        },
     )
     compacted = {paths[s["path"]] for s, _ in segments if "of" in s}
     if own := sorted({*paths.values()} - compacted):
@@ -212,12 +216,10 @@ def _take_rejects(con: duckdb.DuckDBPyConnection, lake: Committed, group: list[E
             )
 
 
-def _record_window(
-    con: duckdb.DuckDBPyConnection, entry: Entry, verdicts: dict[tuple[int, str], int]
-) -> None:
+def _window(entry: Entry, verdicts: dict[tuple[int, str], int]) -> dict[str, Any]:
     b = entry.body
     new, changed = (verdicts.get((entry.seq, v), 0) for v in ("new", "changed"))
-    row = {
+    return {
         "run_id": b["run"],
         "stream": b["stream"],
         "master_entity_id": b["company"],
@@ -238,30 +240,37 @@ def _record_window(
         "reason": b["reason"],
         "read_at": b["read_at"],
     }
-    names = ", ".join(row)
-    marks = ", ".join(f"${name}" for name in row)
-    con.execute(f"INSERT INTO raw.windows ({names}) VALUES ({marks})", row)
-    remember(con, entry)
 
 
-def _lineage(body: dict[str, Any], call: dict[str, Any]) -> list[Any]:
+def _lineage(body: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
     segment = body["segments"].get(body["stream"])
-    return [
-        call["call"],
-        body["run"],
-        body["stream"],
-        body["company"],
-        call["path"],
-        call["status"],
-        call["request_id"],
-        call["page"],
-        call["count"],
-        call["newest_id"],
-        call["rows"],
-        segment and segment["path"],
-        call["fetched_at"],
-        call.get("error"),
-    ]
+    return {
+        "call": call["call"],
+        "run_id": body["run"],
+        "stream": body["stream"],
+        "master_entity_id": body["company"],
+        "path": call["path"],
+        "status": call["status"],
+        "request_id": call["request_id"],
+        "page": call["page"],
+        "count": call["count"],
+        "newest_id": call["newest_id"],
+        "rows": call["rows"],
+        "segment": segment and segment["path"],
+        "fetched_at": call["fetched_at"],
+        "error": call.get("error"),
+    }
+
+
+def _fill(con: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
+    """Inserts rows of bookkeeping at once: one by one they cost as much as their documents."""
+    if not rows:
+        return
+    names = list(rows[0])
+    texts = [text_array([None if r[n] is None else str(r[n]) for r in rows]) for n in names]
+    con.register("arriving", pa.table(texts, names=names))
+    con.execute(f"INSERT INTO {table} BY NAME FROM arriving")
+    con.unregister("arriving")
 
 
 def _start_run(con: duckdb.DuckDBPyConnection, body: dict[str, Any]) -> None:

@@ -100,6 +100,8 @@ class Known:
         key = ", ".join(f't."{name}"::VARCHAR' for name in stream.key)
         condition, values = scope.condition
         with self._cursor() as cursor:
+            if self._knows_none(cursor, stream):
+                return 0, []
             cursor.register("seen", seen)
             cursor.execute(
                 f"CREATE TEMP TABLE known AS FROM history.{stream.name} WHERE {condition}", values

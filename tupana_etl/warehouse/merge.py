@@ -29,8 +29,11 @@ def judge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     """
     absent = _absent_names(con)
     values = [c for c in stream.columns if c.name not in stream.key]
-    _one_row_per_key(con, stream, values, absent)
-    _overlay(con, stream, values, absent)
+    rows = "staged"
+    if _comes_twice(con, stream):
+        _one_row_per_key(con, stream, values, absent)
+        rows = "incoming"
+    _overlay(con, stream, values, absent, rows)
 
 
 def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
@@ -120,6 +123,14 @@ def _absent_names(con: duckdb.DuckDBPyConnection) -> set[str]:
     return {name for (names,) in rows for name in names.split(",") if name}
 
 
+def _comes_twice(con: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
+    """Whether a key was staged more than once: rare, and then every column is gone through."""
+    found = con.execute(
+        f"SELECT 1 FROM staged GROUP BY {_names(stream.key)} HAVING count(*) > 1 LIMIT 1"
+    )
+    return found.fetchone() is not None
+
+
 def _one_row_per_key(
     con: duckdb.DuckDBPyConnection, stream: Stream, values: list[Column], absent: set[str]
 ) -> None:
@@ -150,7 +161,11 @@ def _one_row_per_key(
 
 
 def _overlay(
-    con: duckdb.DuckDBPyConnection, stream: Stream, values: list[Column], absent: set[str]
+    con: duckdb.DuckDBPyConnection,
+    stream: Stream,
+    values: list[Column],
+    absent: set[str],
+    rows: str,
 ) -> None:
     kept = ", ".join(
         f"CASE WHEN contains(i._absent, ',{c.name},') THEN t.\"{c.name}\" "
@@ -166,7 +181,7 @@ def _overlay(
                 coalesce(i._detail_at, t._detail_at) AS _detail_at,
                 greatest(i._fetched_at, t.valid_from + INTERVAL 1 MICROSECOND) AS _fetched_at,
                 t._row_hash AS _old_hash, t._deleted_at AS _was_deleted
-            FROM incoming i LEFT JOIN {_current(stream, "incoming", "id")} t
+            FROM {rows} i LEFT JOIN {_current(stream, rows, "id")} t
               ON {same_key(stream.key, "i", "t")}
         ), hashed AS (SELECT *, {business_hash(values)} AS _row_hash FROM overlaid)
         SELECT *, CASE WHEN _old_hash IS NULL THEN 'new'

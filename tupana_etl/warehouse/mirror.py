@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from tupana_etl.arrow.cells import text_array
 from tupana_etl.warehouse.tables import quoted
 
 Columns = Mapping[str, tuple[str, str]]
@@ -70,7 +71,7 @@ def replace_table(
 ) -> None:
     """Makes a table anew, with its comments. Inside the caller's transaction."""
     texts = [
-        pa.array([None if row[at] is None else str(row[at]) for row in rows], pa.string())
+        text_array([None if row[at] is None else str(row[at]) for row in rows])
         for at in range(len(table.columns))
     ]
     con.register("mirrored", pa.table(dict(zip(table.columns, texts, strict=True))))

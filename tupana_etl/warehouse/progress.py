@@ -28,24 +28,27 @@ CREATE TABLE IF NOT EXISTS meta.missing (stream VARCHAR, key VARCHAR[], first_ru
 """
 
 
-def remember(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
-    """Takes note of one window entry."""
-    b = entry.body
-    if b["company"]:
-        _remember_company(con, b)
-    if b["date_from"]:
-        _remember_window(con, b)
-    if b["complete"] and not b["partial"]:
-        _remember_missing(con, b)
-    if b["details"]:
-        _remember_details(con, b)
+def remember(con: duckdb.DuckDBPyConnection, stream: Stream, group: list[Entry]) -> None:
+    """Takes note of window entries of a stream, in order."""
+    bodies = [entry.body for entry in group]
+    for company, rut in {b["company"]: b["rut"] for b in bodies if b["company"]}.items():
+        _remember_company(con, company, rut)
+    suspected = con.execute("SELECT 1 FROM meta.missing WHERE stream = ?", [stream.name])
+    watching = suspected.fetchone() is not None or any(b["missing"] for b in bodies)
+    for b in bodies:
+        if b["date_from"]:
+            _remember_window(con, b)
+        if watching and b["complete"] and not b["partial"]:
+            _remember_missing(con, b)
+        if b["details"]:
+            _remember_details(con, b)
 
 
-def _remember_company(con: duckdb.DuckDBPyConnection, b: dict[str, Any]) -> None:
+def _remember_company(con: duckdb.DuckDBPyConnection, company: str, rut: str) -> None:
     con.execute(
         """INSERT INTO meta.companies SELECT $id, $rut
         WHERE NOT EXISTS (FROM meta.companies WHERE master_entity_id = $id)""",
-        {"id": b["company"], "rut": b["rut"]},
+        {"id": company, "rut": rut},
     )
 
 
@@ -104,9 +107,6 @@ def _remember_missing(con: duckdb.DuckDBPyConnection, b: dict[str, Any]) -> None
 def _clear_seen(con: duckdb.DuckDBPyConnection, b: dict[str, Any]) -> None:
     """Rows of this window that are not missing from it are suspected no more."""
     stream = STREAMS[b["stream"]]
-    suspected = con.execute("SELECT 1 FROM meta.missing WHERE stream = ?", [stream.name])
-    if not suspected.fetchone():
-        return
     condition, values = scope_of(b).condition
     con.execute(
         f"""DELETE FROM meta.missing WHERE stream = ? AND NOT list_contains(?::VARCHAR[][], key)
@@ -139,7 +139,6 @@ def conclude(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
     longer suspected, and neither is one that was back in a later read of its window.
     """
     deleted = 0
-    started = con.execute("SELECT started_at FROM raw.syncs WHERE run_id = ?", [run_id]).fetchone()
     names = con.execute("SELECT DISTINCT stream FROM meta.missing").fetchall()
     for (name,) in names:
         stream = STREAMS[name]
@@ -148,8 +147,9 @@ def conclude(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
             SELECT h.*, m.missed_at FROM history.{name} h
             JOIN meta.missing m ON m.stream = '{name}' AND m.key = [{_key(stream, "h")}]
             WHERE h.valid_to IS NULL AND h._deleted_at IS NULL AND m.last_run = $run
-              AND m.first_run <> $run AND h.valid_from < $started""",
-            {"run": run_id, "started": started[0] if started else None},
+              AND m.first_run <> $run AND h.valid_from < (
+                SELECT started_at FROM raw.syncs WHERE run_id = $run)""",
+            {"run": run_id},
         )
         con.execute(
             f"""INSERT INTO meta.deleted
