@@ -129,7 +129,7 @@ class Reading:
         unread = await self._read_details(looks, on_rows) if self._lean else []
         await self._release()
         if self._strangers:
-            return None, self._whose()
+            return None, f"{self._whose()} They were left out."
         lost = await self._look_for_missing()
         return None, lost or (_unread(unread) if unread else None)
 
@@ -314,14 +314,18 @@ class Reading:
     def _refuse_strangers(self, batch: pa.RecordBatch) -> None:
         """Raises ServerError: rows of the list that were silent are written by now."""
         if self._ours(batch).num_rows < batch.num_rows:
-            raise ServerError(f"By their details, {self._whose()} Nothing of it was kept.")
+            raise ServerError(
+                f"{self._whose()} Only their details say so: nothing of the list was kept."
+            )
 
     def _whose(self) -> str:
-        many = f"{len(self._strangers)} of {self._listed + len(self._strangers)} rows"
+        ids = _named([*self._strangers.values()])
+        direction = self._window.direction
+        ignored = "document_type or " if direction else ""
+        whose = f"{direction} by" if self._stream.name == "documents" else "of"
         return (
-            f"{many} are not of {self._window.rut} and were left out: "
-            f"{_named([*self._strangers.values()])}. The server seems to take no notice of "
-            f"{'document_type' if self._window.direction else 'master_entity_id'}."
+            f"{len(self._strangers)} of {len(self._ids)} rows are not {whose} {self._window.rut} "
+            f"({ids}): the server seems to take no notice of {ignored}master_entity_id."
         )
 
     async def _completed(self, id_: str, reply: Reply, call: str) -> bytes:
