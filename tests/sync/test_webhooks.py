@@ -318,3 +318,26 @@ def test_serve_without_a_secret_is_a_configuration_error(here: Site, tmp_path: P
     assert "TUPANA_WEBHOOK_SECRET" in said
     code, said = tupana("webhooks", "create", "https://hooks.example/x")
     assert code == 2
+
+
+def test_a_webhook_of_another_secret_is_told_by_the_list(
+    here: Site, receiver: Receiver, tmp_path: Path
+) -> None:
+    (document,) = unpaid(here, 1)
+    (company,) = here.query(
+        f"SELECT master_entity_id FROM raw.documents WHERE id = '{document}' LIMIT 1"
+    )[0]
+    wanted = {"master_entity_id": company, "url": f"{receiver.url}?other", "secret": "another"}
+    key = {"Authorization": f"Api-Key {here.settings.api_key}"}
+    told = wanted | {"events": ["document.paid"]}
+    httpx.post(f"{here.url}/webhooks", json=told, headers=key).raise_for_status()
+    here.admin("pay", document_id=document)
+
+    def refused() -> bool:
+        return any(401 in d["statuses"] for d in here.look("deliveries")["deliveries"])
+
+    until(refused)
+    code, listed = Tupana(here, tmp_path)("webhooks", "list")
+    assert code == 0
+    assert "last answer 401" in listed
+    assert "TUPANA_WEBHOOK_SECRET lacks the secret" in " ".join(listed.split())
