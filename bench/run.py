@@ -33,7 +33,7 @@ def tell(sample: Sample) -> None:
     """One line a run."""
     c = sample.condition
     what = f"{c.case} {c.documents:,} · {c.latency_ms} ms · {c.in_flight}"
-    line = f"{what:<28}{ALL[sample.contestant].name:<42}{sample.seconds:>8.2f} s"
+    line = f"{what:<38} {ALL[sample.contestant].name:<42}{sample.seconds:>8.2f} s"
     line += f"{sample.cpu:>8.2f} CPU{sample.peak_mb:>7.0f} MB{sample.requests:>8,} req"
     wrong = {k: v for k, v in (sample.wrong or {}).items() if v and k != "rows"}
     told = [f"{count} {what}" for what, count in wrong.items()]
