@@ -40,7 +40,7 @@ def quick() -> list[Step]:
     """The floors, dlt and the SDK, on 20,000 documents: under three minutes."""
     parallel = tuple(key for key in QUICK if ALL[key].parallel)
     return [
-        Step(cases.full, Condition("full", 20_000, 0, 8), QUICK),
+        Step(cases.full, Condition("full", 20_000, 0, 8), parallel),
         Step(cases.full, Condition("full", 20_000, 50, 8), QUICK),
         Step(cases.full, Condition("full", 20_000, 50, 32), parallel),
         Step(

@@ -82,7 +82,7 @@ def chosen(steps: list[Step], only: set[str]) -> list[Step]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="floors, dlt and the SDK only")
-    parser.add_argument("--runs", type=int, help="runs of each (5; 3 when quick)")
+    parser.add_argument("--runs", type=int, help="runs of each (5; 2 when quick)")
     parser.add_argument("--cases", default=",".join(plan.CASES), help=f"of {', '.join(plan.CASES)}")
     parser.add_argument("--only", default="", help="contestants, comma-separated")
     parser.add_argument("--out", type=Path, help="where the results go (bench/results/…)")
@@ -97,7 +97,7 @@ def main() -> int:
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory(prefix="tupana-bench-") as work:
         bench = Bench(Path(work), BUILD, tell)
-        for sample in measured(bench, steps, given.runs or (3 if given.quick else 5)):
+        for sample in measured(bench, steps, given.runs or (2 if given.quick else 5)):
             samples.append(sample)
             Results(about, samples).save(out)
     results = Results(about, samples)
