@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tupana_etl.api.failures import MESSAGE_CAP, error_of
@@ -182,6 +182,7 @@ JSON = st.recursive(
 )
 
 
+@example(b'" "', 300)
 @given(st.binary() | JSON.map(lambda v: stdlib_json.dumps(v).encode()), st.integers(300, 599))
 def test_any_body_becomes_an_error_with_a_text(body: bytes, status: int) -> None:
     error = error_of(status, {}, body, secrets=(KEY,), company="1")

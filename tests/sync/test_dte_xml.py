@@ -13,7 +13,7 @@ from defusedxml.ElementTree import parse
 
 from tupana_etl.errors import HostileXml
 
-from .helpers import site
+from .helpers import site, unpublished
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -43,8 +43,8 @@ def amount(element: Element, name: str) -> Decimal | None:
 def test_the_files_and_the_tables_agree(tmp_path: Path) -> None:
     files = sorted((DATA / "dte_xml").glob("*.xml"))
     assert len(files) == 4
-    with site(tmp_path, documents=0, load=DATA / "dte_xml") as here:
-        result = here.sync(since=date(2015, 1, 1))
+    with unpublished(tmp_path, documents=0, load=DATA / "dte_xml") as here:
+        result = here.sync("documents", since=date(2015, 1, 1))
         assert result.complete, [r.reasons for r in result.streams]
         for file in files:
             dte = parse(file).getroot()

@@ -19,7 +19,7 @@ from tupana_etl.sandbox.server import DEMO_KEY
 
 from .helpers import Site, differences, site
 
-IN_SHORT, IN_LONG = 4, 30
+IN_SHORT, IN_LONG = 2, 30
 
 FEWEST_REQUESTS = 40
 """Requests that any sync of these worlds needs."""

@@ -15,7 +15,7 @@ from tupana_etl.lake.compact import compact
 from tupana_etl.lake.manifest import Manifest
 from tupana_etl.pipeline import rebuild_marts
 
-from .helpers import TODAY, Site, differences, site, versions
+from .helpers import TODAY, Site, differences, unpublished, versions
 
 
 def put_away(here: Site) -> Manifest:
@@ -37,7 +37,7 @@ def sealed_in(lake: Path) -> list[Path]:
 def test_what_is_old_is_sealed_and_nothing_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with site(tmp_path, documents=60, companies=2, months=2) as here:
+    with unpublished(tmp_path, documents=60, companies=2, months=2) as here:
         start = TODAY - timedelta(days=400)
         here.sync(since=start, marts=False)
         before = list(Manifest(here.settings.lake).entries())
@@ -62,7 +62,7 @@ def test_what_is_old_is_sealed_and_nothing_changes(
 def test_a_seal_may_be_interrupted_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with site(tmp_path, documents=30, companies=1, months=2) as here:
+    with unpublished(tmp_path, documents=30, companies=1, months=2) as here:
         here.sync(marts=False)
         entries = list(Manifest(here.settings.lake).entries())
         monkeypatch.setattr(manifest, "SEAL_BYTES", 1_000)
@@ -90,7 +90,7 @@ def test_a_seal_may_be_interrupted_anywhere(
 def test_a_sealed_part_that_is_gone_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with site(tmp_path, documents=30, companies=1, months=2) as here:
+    with unpublished(tmp_path, documents=30, companies=1, months=2) as here:
         monkeypatch.setattr(manifest, "SEAL_BYTES", 1_000)
         for _ in range(3):
             here.sync(marts=False)

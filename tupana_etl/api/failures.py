@@ -123,7 +123,7 @@ def told_by(status: int, body: bytes) -> Told:
         hint = " Is TUPANA_BASE_URL right?" if status == 404 else ""
         return Told(f"The server answered HTTP {status} with {what_is(body)}.{hint}")
     told = _of_object(data) if isinstance(data, dict) else _of_fields(data)
-    told.message = told.message or f"The server answered HTTP {status} without saying why."
+    told.message = told.message.strip() or f"The server answered HTTP {status} without saying why."
     return told
 
 
