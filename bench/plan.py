@@ -46,7 +46,7 @@ def quick() -> list[Step]:
         Step(
             cases.incremental,
             Condition("incremental", 20_000, 50, 8),
-            ("ours", "dlt-arrow", "dlt-children"),
+            ("ours", "dlt-children"),
         ),
     ]
 
