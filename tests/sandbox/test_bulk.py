@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,14 +21,27 @@ from .test_truth import children, compare
 WORLD = World(documents=701, companies=2, months=6, seed=3, today=TODAY)
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    database = tmp_path_factory.mktemp("bulk") / "world.sqlite"
+@contextmanager
+def opened(database: Path) -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bulk, "FROM", 500)
         patch.setattr(bulk, "TEMPLATE", 150)
-        with running(database, WORLD) as url, client(url) as opened:
-            yield opened
+        with running(database, WORLD) as url, client(url) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A world that no test changes."""
+    with opened(tmp_path_factory.mktemp("bulk") / "world.sqlite") as found:
+        yield found
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A world of a test's own."""
+    with opened(tmp_path / "world.sqlite") as found:
+        yield found
 
 
 def test_a_copy_is_a_document_like_any(api: httpx.Client) -> None:
@@ -68,23 +82,23 @@ def test_digests_add_up_the_truth(api: httpx.Client, stream: str) -> None:
     assert api.get("/_admin/truth/nothing", params={"digest": "1"}).status_code == 404
 
 
-def test_a_lever_moves_one_copy(api: httpx.Client) -> None:
-    before = {r["id"]: r for r in truth(api, "documents")}
-    lines = truth(api, "document_lines")
+def test_a_lever_moves_one_copy(moved: httpx.Client) -> None:
+    before = {r["id"]: r for r in truth(moved, "documents")}
+    lines = truth(moved, "document_lines")
     chosen = next(r for r in before.values() if r["has_trace"] and not r["is_paid"])
-    post(api, "/_admin/pay", document_id=chosen["id"])
-    post(api, "/_admin/claim", document_id=chosen["id"])
-    after = {r["id"]: r for r in truth(api, "documents")}
+    post(moved, "/_admin/pay", document_id=chosen["id"])
+    post(moved, "/_admin/claim", document_id=chosen["id"])
+    after = {r["id"]: r for r in truth(moved, "documents")}
     assert {i for i in before if before[i] != after[i]} == {chosen["id"]}
-    assert truth(api, "document_lines") == lines
-    shown = get(api, f"/documents/{chosen['id']}")
+    assert truth(moved, "document_lines") == lines
+    shown = get(moved, f"/documents/{chosen['id']}")
     assert shown["is_paid"] is True
     assert shown["traces"][0]["events"][0]["event_code"] == "RCD"
-    (made,) = post(api, "/_admin/add", company=companies(api)[0])["document_ids"]
+    (made,) = post(moved, "/_admin/add", company=companies(moved)[0])["document_ids"]
     assert made > max(map(int, before))
-    post(api, "/_admin/delete", document_ids=[made, chosen["id"]])
-    assert set(before) - {r["id"] for r in truth(api, "documents")} == {chosen["id"]}
-    post(api, "/_admin/clock", days=3)
+    post(moved, "/_admin/delete", document_ids=[made, chosen["id"]])
+    assert set(before) - {r["id"] for r in truth(moved, "documents")} == {chosen["id"]}
+    post(moved, "/_admin/clock", days=3)
 
 
 def test_pages_in_any_order_are_the_same_list(api: httpx.Client) -> None:
