@@ -15,6 +15,7 @@ from dagster_project.resources import TupanaResource
 from tupana_etl import pipeline
 from tupana_etl.errors import TupanaError
 from tupana_etl.outbox import planning, rows
+from tupana_etl.outbox import purge as purging
 from tupana_etl.outbox.ledger import exists, open_ledger
 from tupana_etl.outbox.plan import Plan
 from tupana_etl.outbox.planning import Kind
@@ -45,6 +46,18 @@ class SendConfig(dg.Config):
     )
     wait: float = Field(
         default=120.0, description="Seconds to wait for results after the last batch."
+    )
+
+
+class PurgeConfig(dg.Config):
+    """What to take out of the ledger, and in whose name. As it stands: nothing."""
+
+    older_than: int = Field(
+        description="Only rows at rest for more days than this. No term is assumed.",
+    )
+    by: str = Field(description="Who decides; it is kept with every row.")
+    dry_run: bool = Field(
+        default=True, description="Only count what would go. Set it to false to purge."
     )
 
 
@@ -121,6 +134,31 @@ def follow_documents(context: dg.OpExecutionContext, tupana: TupanaResource) -> 
     _report(context, result)
 
 
+@dg.op(
+    description="Takes names, RUTs and lines out of rows long at rest, for good: the same as "
+    "`tupana outbox purge`. A dry run unless its config says otherwise."
+)
+def purge_content(
+    context: dg.OpExecutionContext, config: PurgeConfig, tupana: TupanaResource
+) -> None:
+    home = tupana.settings().home
+    if not exists(home):
+        context.log.info("Nothing was ever planned here.")
+        return
+    with told_once():
+        if config.dry_run:
+            with open_ledger(home) as ledger:
+                found = purging.preview(ledger, config.older_than)
+        else:
+            found = purging.purge(home, config.older_than, by=config.by)
+    context.add_output_metadata(
+        {
+            "would_be_purged" if config.dry_run else "purged": len(found.purged),
+            "kept_for_others": len(found.kept),
+        }
+    )
+
+
 def waiting(settings: Settings) -> dict[str, int]:
     """How many rows the next send would take, and how many wait for approval."""
     if not exists(settings.home):
@@ -190,4 +228,15 @@ def outbox_follow() -> None:
     follow_documents()
 
 
-JOBS = [outbox_plan, outbox_plan_payments, outbox_plan_cessions, outbox_send, outbox_follow]
+@dg.job(
+    description="Purges content whose term is over. A dry run until dry_run is false.",
+    tags=NEVER_AGAIN,
+)
+def outbox_purge() -> None:
+    purge_content()
+
+
+JOBS = [
+    *(outbox_plan, outbox_plan_payments, outbox_plan_cessions),
+    *(outbox_send, outbox_follow, outbox_purge),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from dagster_project.definitions import defs
 from tupana_etl import analysis, pipeline
-from tupana_etl.domain import today
+from tupana_etl.domain import today, utcnow
 from tupana_etl.outbox import rows
 from tupana_etl.outbox.approve import approve
 from tupana_etl.outbox.ledger import open_ledger
+from tupana_etl.outbox.purge import purge
 from tupana_etl.outbox.states import State
 from tupana_etl.sandbox.server import World, running
 from tupana_etl.settings import Settings
@@ -168,3 +170,29 @@ def test_blocked_rows_fail_the_plan_and_say_which_command_names_them(
     assert not result.success
     (failure,) = [e for e in result.all_events if e.is_step_failure]
     assert f"tupana outbox plan {kind}" in str(failure.step_failure_data.user_failure_data)
+
+
+def test_content_is_purged_when_somebody_says_so(
+    account: Settings,
+    instance: dg.DagsterInstance,
+    source: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run(instance, "outbox_plan", "plan_documents", source=source)
+    assert run(instance, "outbox_send", "send_documents", dry_run=False).success
+    at = utcnow() + timedelta(days=91)
+    assert purge.__kwdefaults__ is not None
+    monkeypatch.setitem(purge.__kwdefaults__, "clock", lambda: at)
+    told = {"older_than": 90, "by": "Ana"}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="older_than"):  # no term is assumed
+        run(instance, "outbox_purge", "purge_content")
+    assert not run(instance, "outbox_purge", "purge_content", older_than=1, by="Ana").success
+
+    def contents() -> list[bool]:
+        with open_ledger(account.home) as ledger:
+            return [row.payload is not None for row in rows.everything(ledger)]
+
+    assert run(instance, "outbox_purge", "purge_content", **told).success
+    assert contents() == [True], "a dry run until somebody says otherwise"
+    assert run(instance, "outbox_purge", "purge_content", **told, dry_run=False).success
+    assert contents() == [False]

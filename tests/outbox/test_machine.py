@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tupana_etl.errors import ConfigError, LedgerError
 from tupana_etl.outbox import failpoints, resolve, rows, send
 from tupana_etl.outbox.ledger import Ledger, open_ledger
+from tupana_etl.outbox.purge import purge
 from tupana_etl.outbox.states import State
 
 from .conftest import SHM
@@ -142,6 +143,12 @@ class Histories(RuleBasedStateMachine):
         if row.state is State.REJECTED:
             self.vendor.statuses.pop(row.row_tag, None)
             self.office.approve(row.row_key)
+
+    @rule(days=st.sampled_from([3, 30]))
+    def content_is_purged(self, days: int) -> None:
+        """After that long; what is open keeps what it needs to come to its end."""
+        self.office.at += timedelta(days=days, hours=1)
+        purge(self.office.home, days, by="Ana", clock=self.office.clock)
 
     @rule()
     def an_old_ledger_is_put_back(self) -> None:

@@ -9,7 +9,7 @@ from tupana_etl import settings
 from tupana_etl.cli import output
 from tupana_etl.domain import utcnow
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox.backup import back_up
+from tupana_etl.outbox.backup import FOLDER, back_up
 from tupana_etl.outbox.ledger import exists, open_ledger
 
 
@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     configured = settings.load()
     if not exists(configured.home):
         raise ConfigError(f"{configured.home} has no ledger yet: nothing was ever planned.")
-    folder = configured.home / "backups" / f"ledger-{utcnow():%Y%m%dT%H%M%S%f}Z"
+    folder = configured.home / FOLDER / f"ledger-{utcnow():%Y%m%dT%H%M%S%f}Z"
     if args.out:
         folder = Path(args.out).expanduser().absolute()
     with open_ledger(configured.home) as ledger:

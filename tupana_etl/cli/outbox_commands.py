@@ -63,7 +63,10 @@ def _resolve(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--by", metavar="NAME", default="", help="who decides; it is kept")
     p.add_argument(
-        "--also-by", metavar="NAME", default="", help="the second person, to release a cession"
+        "--also-by",
+        metavar="NAME",
+        default="",
+        help="second person, to release a cession or schedule",
     )
     p.add_argument("--reason", metavar="TEXT", default="", help="why; it is kept")
 
@@ -83,6 +86,19 @@ def _backup(p: argparse.ArgumentParser) -> None:
 def _rebuild(p: argparse.ArgumentParser) -> None:
     p.add_argument("--by", required=True, metavar="NAME", help="who decides; it is kept")
     p.add_argument("--reason", required=True, metavar="TEXT", help="why; it is kept")
+
+
+def _purge(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--older-than",
+        type=whole,
+        required=True,
+        metavar="DAYS",
+        help="only rows at rest for more days than this; no term is assumed",
+    )
+    p.add_argument("--dry-run", action="store_true", help="show what would go, change nothing")
+    p.add_argument("--by", metavar="NAME", default="", help="who decides; it is kept")
+    p.add_argument("--reason", metavar="TEXT", default="", help="why; it is kept")
 
 
 OUTBOX = Command(
@@ -146,6 +162,15 @@ OUTBOX = Command(
             _backup,
             more="Keep it as safe as the invoices themselves. Copying the file by hand while "
             "it is open can give half of it.",
+        ),
+        Command(
+            "purge",
+            "take names, RUTs and lines out of rows long at rest, for good",
+            "tupana outbox purge --older-than 90 --dry-run",
+            _purge,
+            more="Hashes, folios, amounts and the history stay, so nothing is issued again. Rows "
+            "in doubt, and what was sent with them, keep everything. docs/issuing.md says what a "
+            "purge reaches.",
         ),
         Command(
             "rebuild",

@@ -51,5 +51,6 @@ def _tell(event: Event) -> None:
     output.write(f"{at}  {change}{again}  by {output.printable(event.actor)}")
     output.write(output.paragraph(event.reason, indent="    "))
     if event.evidence:
-        said = ", ".join(f"{name} {value}" for name, value in event.evidence.items())
-        output.write(output.paragraph(said, indent="    "))
+        said = {n: len(v) if isinstance(v, dict) else v for n, v in event.evidence.items()}
+        text = ", ".join(f"{name} {value}" for name, value in said.items())
+        output.write(output.paragraph(text, indent="    "))

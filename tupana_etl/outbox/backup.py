@@ -12,6 +12,25 @@ from tupana_etl.errors import ConfigError, LedgerError
 from tupana_etl.outbox import custody
 from tupana_etl.outbox.ledger import Ledger
 
+FOLDER = "backups"
+"""Of the home: where copies are put unless another place is named."""
+
+
+def from_before(ledger: Ledger, sequence: int) -> list[Path]:
+    """The copies in the home that may end before a commit of this ledger, oldest first: a copy
+    that cannot be read may hold anything."""
+    own = ledger.meta("uuid")
+    found = []
+    for path in sorted((ledger.home / FOLDER).glob(f"*/{custody.LEDGER}")):
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as copy:
+                facts = dict(copy.execute("SELECT name, value FROM meta"))
+        except sqlite3.Error:
+            facts = {}
+        if facts.get("uuid", own) == own and int(facts.get("sequence", 0)) < sequence:
+            found.append(path.parent)
+    return found
+
 
 def back_up(ledger: Ledger, folder: Path) -> Path:
     """Copies ledger and pepper into a folder of their own, checked, readable by you alone.

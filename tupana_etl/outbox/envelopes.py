@@ -50,6 +50,8 @@ class Envelope:
     """Why a replay is not safe although ``safe_until`` is not reached."""
     retired_at: str | None
     """When it was given up as provably never executed."""
+    purged_at: str | None
+    """When its body was emptied."""
 
 
 @dataclass(frozen=True)

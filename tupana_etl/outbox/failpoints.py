@@ -31,6 +31,10 @@ NAMES = (
     *("poll.before", "poll.after", "issued.after"),
     *("verify.before", "verify.after"),
 )
+"""Of sending."""
+
+PURGING = ("purge.before", "purge.inside", "purge.after", "purge.compacted")
+"""Of purging content."""
 
 _seen: Counter[str] = Counter()
 

@@ -82,6 +82,25 @@ class Ledger:
             raise
         self._bear_witness(sequence)
 
+    def upgrade(self) -> None:
+        """Brings the tables to this version. Raises LockHeld, LedgerError; then they are as
+        they were."""
+        try:
+            schema.upgrade(self.con)
+        except sqlite3.OperationalError as error:
+            raise self._failed(error) from error
+
+    def compact(self) -> None:
+        """Writes the file anew without what was deleted from it, outside any transaction.
+
+        Raises LockHeld while somebody reads, LedgerError when the disk has no room for a
+        second copy; then the file is as it was.
+        """
+        try:
+            self.con.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            raise self._failed(error) from error
+
     def _bear_witness(self, sequence: int) -> None:
         witness = custody.Witness(self.meta("uuid"), sequence, self.pepper.fingerprint)
         try:
@@ -124,9 +143,10 @@ def open_ledger(home: Path, clock: Clock = utcnow, *, of_any_age: bool = False) 
 
     ``of_any_age`` takes an older copy, for ``rebuild`` alone.
 
-    Raises LedgerError, and nothing may be sent, when the ledger is missing though it was
-    there, empty, older than what this home has seen, another home's, damaged, made by a
-    newer version, or on a file system whose locks cannot be relied on.
+    One of an older version is brought to this one. Raises LedgerError, and nothing may be
+    sent, when the ledger is missing though it was there, empty, older than what this home has
+    seen, another home's, damaged, made by a newer version, or on a file system whose locks
+    cannot be relied on.
     """
     homes.prepare(home)
     path = home / custody.LEDGER
@@ -151,6 +171,8 @@ def open_ledger(home: Path, clock: Clock = utcnow, *, of_any_age: bool = False) 
         _check_pepper(ledger)
         if not of_any_age:
             _check_age(ledger, witness)
+        if schema.is_older(con):
+            ledger.upgrade()
         yield ledger
 
 
@@ -223,6 +245,7 @@ def _set_pragmas(con: sqlite3.Connection, path: Path) -> None:
         )
     con.execute("PRAGMA synchronous = EXTRA")
     con.execute("PRAGMA foreign_keys = ON")
+    con.execute("PRAGMA secure_delete = ON")  # what is replaced or purged leaves the file
     con.execute("PRAGMA trusted_schema = OFF")
     con.execute("PRAGMA fullfsync = ON")  # macOS: the drive's cache too
     level = con.execute("PRAGMA synchronous").fetchone()[0]

@@ -296,6 +296,7 @@ def _content(row: PlanRow, plan_id: int, source: str) -> dict[str, Any]:
         "payload": draft.payload,
         "payload_sha256": draft.sha256,
         "said_sha256": draft.said_sha256,
+        "purged_at": None,
         "reason_code": row.reason_code,
         **({"document_id": draft.document_id, "folio": draft.folio} if draft.document_id else {}),
     }

@@ -5,7 +5,6 @@ The functions that write expect an open ``ledger.transaction()``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from tupana_etl.outbox import chain
 from tupana_etl.outbox.ledger import Ledger
 from tupana_etl.outbox.states import DEAD, ISSUE, OPS, SCHEDULE, IllegalMove, State, check_move
 
@@ -23,7 +23,7 @@ SETTABLE = frozenset(
         *("issued_net", "issued_exempt", "issued_iva", "issued_total"),
         *("entity", "dte_type", "receiver_rut", "date_issued", "currency"),
         *("net", "exempt", "iva", "withheld", "total"),
-        *("payload", "payload_sha256", "said_sha256"),
+        *("payload", "payload_sha256", "said_sha256", "purged_at"),
     }
 )
 """Columns a move may set besides the state."""
@@ -62,7 +62,8 @@ class Intent:
     withheld: Decimal | None
     total: Decimal | None
     payload: bytes | None
-    """The document's canonical JSON; None while BLOCKED."""
+    """The document's canonical JSON; None while BLOCKED, and once it was purged (of a payment
+    its day and source stay)."""
     payload_sha256: str
     said_sha256: str
     """Of the values the row held; '' while BLOCKED. Outlives a change of the JSON body."""
@@ -87,6 +88,8 @@ class Intent:
     acknowledged_at: str | None
     created_at: str
     updated_at: str
+    purged_at: str | None
+    """When its content was taken out."""
 
 
 _COLUMNS = tuple(Intent.__dataclass_fields__)
@@ -211,36 +214,12 @@ def _update(ledger: Ledger, intent_id: int, columns: Mapping[str, Any]) -> None:
 
 
 def _record(ledger: Ledger, told: tuple[Any, ...], evidence: Mapping[str, Any]) -> None:
-    """An event, chained to the one before: row, moment, actor, from, to, reason, evidence."""
-    last = ledger.con.execute("SELECT hash FROM events ORDER BY id DESC LIMIT 1").fetchone()
-    body = (
-        *told,
-        json.dumps(evidence, sort_keys=True, default=str, ensure_ascii=False),
-        last[0] if last else "",
-    )
-    ledger.con.execute(
-        "INSERT INTO events (intent_id, at, actor, from_state, to_state, reason, evidence, "
-        "previous_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [*body, event_hash(body)],
-    )
-
-
-def event_hash(body: tuple[Any, ...]) -> str:
-    """Over every field of an event and the hash before it: no event can be changed alone."""
-    return hashlib.sha256(json.dumps(body, ensure_ascii=False).encode()).hexdigest()
+    chain.record(ledger.con, told, evidence)
 
 
 def first_broken_event(ledger: Ledger) -> int | None:
     """Id of the first event that the chain of hashes does not vouch for; None when whole."""
-    previous = ""
-    for row in ledger.con.execute(
-        "SELECT id, hash, intent_id, at, actor, from_state, to_state, reason, evidence, "
-        "previous_hash FROM events ORDER BY id"
-    ):
-        if row[9] != previous or event_hash(tuple(row[2:])) != row[1]:
-            return int(row[0])
-        previous = row[1]
-    return None
+    return chain.first_broken(ledger.con)
 
 
 def get(ledger: Ledger, intent_id: int) -> Intent:

@@ -17,7 +17,8 @@ def make(ledger: Ledger, source: Source) -> Plan:
     """Compares the rows with the ledger. Raises LedgerError, LockHeld."""
     newest = rows.newest(ledger, SCHEDULE)
     under_way = {key for key, row in newest.items() if row.state not in UNSENT}
-    taken = [(k, r.payload_sha256) for k, r in newest.items() if r.state not in DEAD and r.payload]
+    alive = {key: row for key, row in newest.items() if row.state not in DEAD}
+    taken = [(key, row.payload_sha256) for key, row in alive.items() if row.payload_sha256]
     today = ledger.clock().astimezone(SANTIAGO).date()
     read = schedule_drafts(source.rows, Terms(today, under_way, taken))
     return record(

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 
-from tupana_etl.outbox.states import DEAD, UNSENT, State
+from tupana_etl.outbox.states import DEAD, ENDED, UNSENT, State
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+PURGED = "purged"
+"""What stands for words of an event that were purged with the content of its row."""
 
 
 def _listed(states: frozenset[State]) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 
-DDL = f"""
+def _ended(row: str) -> str:
+    acknowledged = f"{row}.state = 'ISSUED' AND {row}.acknowledged_by IS NOT NULL"
+    return f"({row}.state IN ({_listed(ENDED)}) OR ({acknowledged}))"
+
+
+TABLES = f"""
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -56,7 +64,8 @@ CREATE TABLE envelopes (
     batch_id TEXT,
     ever_ambiguous INTEGER NOT NULL DEFAULT 0,
     window_closed TEXT,             -- why no replay is safe although safe_until is not reached
-    retired_at TEXT                 -- provably never executed; its rows were bound anew
+    retired_at TEXT,                -- provably never executed; its rows were bound anew
+    purged_at TEXT                  -- its body was emptied: every row of it was at rest
 ) STRICT;
 
 CREATE TABLE intents (
@@ -89,6 +98,7 @@ CREATE TABLE intents (
     acknowledged_by TEXT, acknowledged_at TEXT,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
+    purged_at TEXT,                 -- its content was taken out; hashes and amounts stay
     UNIQUE (op, row_key, generation)
 ) STRICT;
 CREATE UNIQUE INDEX one_live_generation ON intents (op, row_key)
@@ -149,9 +159,17 @@ CREATE TABLE events (
     hash TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_by_intent ON events (intent_id);
+"""
 
+TRIGGERS = f"""
 CREATE TRIGGER envelope_is_frozen
-BEFORE UPDATE OF op, entity, environment, body, sha256, idem_key, use_defaults ON envelopes
+BEFORE UPDATE OF op, entity, environment, body, sha256, idem_key, use_defaults, purged_at
+ON envelopes
+WHEN (OLD.op, OLD.entity, OLD.environment, OLD.sha256, OLD.idem_key, OLD.use_defaults)
+    IS NOT (NEW.op, NEW.entity, NEW.environment, NEW.sha256, NEW.idem_key, NEW.use_defaults)
+OR length(NEW.body) > 0 OR NEW.purged_at IS NULL
+OR EXISTS (SELECT 1 FROM members m JOIN intents i ON i.id = m.intent_id
+    WHERE m.envelope_id = OLD.id AND NOT {_ended("i")})
 BEGIN SELECT RAISE(ABORT, 'an envelope is frozen when it is bound'); END;
 
 CREATE TRIGGER first_send_stays BEFORE UPDATE OF first_send_at, safe_until ON envelopes
@@ -171,6 +189,11 @@ BEFORE UPDATE OF payload_sha256, said_sha256, row_key, generation, row_tag, op, 
 WHEN OLD.state NOT IN ({_listed(UNSENT)})
 BEGIN SELECT RAISE(ABORT, 'a row that is bound keeps its content'); END;
 
+CREATE TRIGGER content_is_evidence BEFORE UPDATE OF payload ON intents
+WHEN OLD.state NOT IN ({_listed(UNSENT)}) AND NEW.payload IS NOT OLD.payload
+AND (NEW.purged_at IS NULL OR NOT {_ended("OLD")})
+BEGIN SELECT RAISE(ABORT, 'the content of a row stays until the row is at rest'); END;
+
 CREATE TRIGGER nothing_is_sent_unapproved BEFORE UPDATE OF state ON intents
 WHEN NEW.state IN ('READY', 'BOUND', 'IN_FLIGHT') AND NEW.approval_id IS NULL
 BEGIN SELECT RAISE(ABORT, 'a row is sent only with an approval'); END;
@@ -188,6 +211,11 @@ BEGIN SELECT RAISE(ABORT, 'no attempt leaves the ledger'); END;
 CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'no event leaves the ledger'); END;
 CREATE TRIGGER events_are_written_once BEFORE UPDATE ON events
+WHEN NEW.reason <> '{PURGED}'
+OR (OLD.id, OLD.intent_id, OLD.at, OLD.actor, OLD.from_state, OLD.to_state, OLD.evidence,
+    OLD.previous_hash, OLD.hash)
+    IS NOT (NEW.id, NEW.intent_id, NEW.at, NEW.actor, NEW.from_state, NEW.to_state, NEW.evidence,
+    NEW.previous_hash, NEW.hash)
 BEGIN SELECT RAISE(ABORT, 'no event is rewritten'); END;
 CREATE TRIGGER members_are_written_once BEFORE UPDATE ON members
 BEGIN SELECT RAISE(ABORT, 'the members of an envelope are frozen'); END;
@@ -198,8 +226,53 @@ BEGIN SELECT RAISE(ABORT, 'the members of an envelope are frozen'); END;
 
 def create(con: sqlite3.Connection) -> None:
     """Every table, inside the transaction the caller has open."""
+    _run(con, TABLES)
+    _run(con, TRIGGERS)
+
+
+def upgrade(con: sqlite3.Connection) -> None:
+    """Brings the tables of an older ledger to this version: all of it, or nothing.
+
+    What the rows say stays as it is, so it is no commit of the ledger's: its sequence does
+    not move.
+    """
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(con)
+        if version < 2:  # content may be purged
+            con.execute("ALTER TABLE envelopes ADD COLUMN purged_at TEXT")
+            con.execute("ALTER TABLE intents ADD COLUMN purged_at TEXT")
+        if version < SCHEMA_VERSION:
+            _renew_triggers(con)
+            con.execute(
+                "UPDATE meta SET value = ? WHERE name = 'schema_version'", [str(SCHEMA_VERSION)]
+            )
+        con.execute("COMMIT")
+    except BaseException:
+        if con.in_transaction:
+            con.execute("ROLLBACK")
+        raise
+
+
+def is_older(con: sqlite3.Connection) -> bool:
+    """Whether a ledger has to be upgraded before it is used."""
+    return _version(con) < SCHEMA_VERSION
+
+
+def _version(con: sqlite3.Connection) -> int:
+    return int(con.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()[0])
+
+
+def _renew_triggers(con: sqlite3.Connection) -> None:
+    found = con.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for (name,) in found:
+        con.execute(f'DROP TRIGGER "{name}"')
+    _run(con, TRIGGERS)
+
+
+def _run(con: sqlite3.Connection, script: str) -> None:
     statement = ""
-    for line in DDL.splitlines(keepends=True):
+    for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             con.execute(statement)

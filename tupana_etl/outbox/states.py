@@ -85,6 +85,9 @@ DEAD = frozenset({S.REJECTED, S.ABANDONED, S.RELEASED})
 UNSENT = frozenset({S.PLANNED, S.BLOCKED, S.WITHDRAWN, S.READY})
 """Not frozen in any envelope: a plan may still change these."""
 
+ENDED = DEAD | {State.VERIFIED, State.WITHDRAWN}
+"""Nothing is in doubt: the content is evidence of nothing that is still open."""
+
 RESTING = frozenset({S.VERIFIED, S.ABANDONED, S.WITHDRAWN, S.RELEASED})
 """Nothing is left to do."""
 
