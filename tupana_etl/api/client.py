@@ -7,6 +7,7 @@ This is the only place that retries, so a failing server sees the tries declared
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,12 @@ class _Failure:
     busy: bool = False
 
 
+@dataclass
+class _Cost:
+    retries: int = 0
+    waited: float = 0.0
+
+
 class Client:
     """Asks the API. Use it as ``async with Client(settings) as client``.
 
@@ -90,8 +97,8 @@ class Client:
         self._wire = Wire(settings, transport, timeouts)
         self._settings = settings  # whose repr hides its secrets
         self.max_concurrency = settings.max_concurrency
-        self.retries = 0
-        self.waited = 0.0
+        self._cost = _Cost()
+        self._turn = 0
         self._sleep = sleep
         self._budget = Budget.of(retry_budget)
         self._limiter = Limiter(settings.max_concurrency, sleep)
@@ -107,6 +114,25 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self._wire.http.__aexit__(kind, error, trace)
+
+    def in_turn(self, turn: int) -> Self:
+        """The same client, whose calls wait until none with a lower turn does; 0 is the first.
+
+        Connections, limits and counts are shared, and it closes with the one it came from.
+        """
+        other = copy.copy(self)
+        other._turn = turn
+        return other
+
+    @property
+    def retries(self) -> int:
+        """Calls asked again."""
+        return self._cost.retries
+
+    @property
+    def waited(self) -> float:
+        """Seconds that calls waited before they were asked again, added up."""
+        return self._cost.waited
 
     @property
     def requests(self) -> int:
@@ -175,7 +201,7 @@ class Client:
         tries = 0
         while True:
             tries += 1
-            entered = await self._limiter.enter()
+            entered = await self._limiter.enter(self._turn)
             try:
                 outcome = await self._try(call, entered)
                 if isinstance(outcome, Answer):
@@ -203,8 +229,8 @@ class Client:
             raise error
         seconds = wait_before(tries, error.retry_after)
         _report(call, error, f"try {tries}, next in {seconds:.1f} s", logging.INFO)
-        self.retries += 1
-        self.waited += seconds
+        self._cost.retries += 1
+        self._cost.waited += seconds
         return seconds
 
     async def _try(self, call: _Call, entered: int) -> Answer | _Failure:

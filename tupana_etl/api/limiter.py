@@ -7,14 +7,16 @@ time passes only in the ``sleep`` that is handed in.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
 
 Sleep = Callable[[float], Awaitable[object]]
 
 
 class Limiter:
-    """Slots for calls in flight, first come first served, and one gate for all.
+    """Slots for calls in flight and one gate for all. Of those who wait the lowest turn goes
+    first; who has the same is served as he came.
 
     ``limit`` stays between 1 and ``most``. A call takes a slot with :meth:`enter`, gives
     it back with :meth:`leave`, and says how it went with :meth:`speed_up` or
@@ -29,12 +31,13 @@ class Limiter:
         self._busy = 0
         self._held = 0
         self._round = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._came = count()
 
-    async def enter(self) -> int:
+    async def enter(self, turn: int = 0) -> int:
         """Waits for a slot; the number returned is for :meth:`slow_down`."""
         if self._queue or not self._free():
-            await self._take_turn()
+            await self._take_turn(turn)
         else:
             self._busy += 1
         return self._round
@@ -73,14 +76,15 @@ class Limiter:
     def _free(self) -> bool:
         return self._held == 0 and self._busy < int(self.limit)
 
-    async def _take_turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+    async def _take_turn(self, turn: int) -> None:
+        called = asyncio.get_running_loop().create_future()
+        heappush(self._queue, (turn, next(self._came), called))
         try:
-            await turn
+            await called
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._queue.remove(turn)
+            if called.cancelled():
+                self._queue = [place for place in self._queue if place[2] is not called]
+                heapify(self._queue)
                 self._wake()
             else:  # the slot was handed over in the same moment: pass it on
                 self.leave()
@@ -88,8 +92,8 @@ class Limiter:
 
     def _wake(self) -> None:
         while self._queue and self._free():
-            turn = self._queue.popleft()
-            if turn.cancelled():
+            _, _, called = heappop(self._queue)
+            if called.cancelled():
                 continue
             self._busy += 1
-            turn.set_result(None)
+            called.set_result(None)

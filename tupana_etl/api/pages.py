@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -122,12 +122,15 @@ async def read_pages(
     company: str | None = None,
     page_size: int = 100,
     first: Page | None = None,
+    answered: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Page, None]:
     """Pages of a list in order, read several at once, few of them held.
 
     At most ``2 × max_concurrency`` pages are read ahead of the consumer. ``first`` is page
     1 if it was read before, with the same ``page_size``. Wrap the iterator in
     ``contextlib.aclosing`` if it may be left early: that stops what is still being read.
+    ``answered`` is called when the last page has come, perhaps before it is taken; not
+    when nobody knew that it would be the last.
 
     It ends at the last page that page 1 promises (the greater of ``total_pages`` and
     ``count`` ÷ rows on page 1, since a server may cap ``page_size``), on an empty page, on
@@ -151,16 +154,28 @@ async def read_pages(
         return
     last = _last(page)
     ahead: deque[asyncio.Task[Page | None]] = deque()
-    asked_for = 1
+    asked_for = came = 1
+    final: Page | None = page
+
+    async def ask_ahead(number: int) -> Page | None:
+        nonlocal came, final
+        found = await ask(number)
+        came += 1
+        final = found if number == last else final
+        if came == last and not (final and final.size and _may_go_on(final)):
+            answered()
+        return found
 
     def fill() -> None:
         nonlocal asked_for
         while asked_for < last and len(ahead) < 2 * client.max_concurrency:
             asked_for += 1
-            ahead.append(asyncio.create_task(ask(asked_for)))
+            ahead.append(asyncio.create_task(ask_ahead(asked_for)))
 
     try:
         fill()
+        if last == 1 and not (page.size and _may_go_on(page)):
+            answered()
         yield page
         while ahead:
             found = await ahead[0]

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from tupana_etl.api.pages import Page
 from tupana_etl.errors import ApiError, AuthError
+from tupana_etl.extract.closing import Closing, Count, counted
 from tupana_etl.extract.extraction import Extraction, commit, extract, read_parts, refused
-from tupana_etl.extract.listing import count
 from tupana_etl.extract.sweep import as_window, budget, split_due, tiles
 from tupana_etl.extract.windows import DIRECTIONS, Window
 from tupana_etl.lake.manifest import Entry
@@ -42,6 +43,11 @@ class Listing:
     """Each window of the present cut with its rows."""
     entries: list[Entry] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.due = _plan(self)
+        """Windows to read, oldest first."""
+        self.closing = Closing(self.run.client, self.whole, self.start)
+
 
 async def filters_dates(run: Extraction, listings: list[Window]) -> bool:
     """Whether the server honours date filters: some ignore them in silence.
@@ -50,15 +56,23 @@ async def filters_dates(run: Extraction, listings: list[Window]) -> bool:
     """
     for listing in listings:
         none = replace(listing, date_from=FAR_FUTURE)
-        try:
-            rows, late = await asyncio.gather(*(count(run.client, w) for w in (listing, none)))
-            if rows:
-                return not late
-        except AuthError:
-            raise
-        except ApiError:
-            continue  # the listing will say so itself when it is read
+        rows, late = await asyncio.gather(_rows(run, listing), counted(run.client, none))
+        for found in (rows, late):
+            if isinstance(found, AuthError):
+                raise found
+        if isinstance(rows, int) and rows and not isinstance(late, ApiError):
+            return not late
+        # One that fails will say so itself when it is read.
     return True
+
+
+async def _rows(run: Extraction, listing: Window) -> Count:
+    """How many rows a listing shows: on a first page that was asked early, if there are any."""
+    early = run.early(listing)
+    first = await early if early else None
+    if isinstance(first, Page) and first.count:
+        return first.count
+    return await counted(run.client, listing)
 
 
 async def read_undivided(listing: Listing) -> list[Entry]:
@@ -71,17 +85,22 @@ async def read_undivided(listing: Listing) -> list[Entry]:
 
 async def read_by_dates(listing: Listing) -> list[Entry]:
     """Reads the windows that are due. Raises AuthError and what stops the run."""
-    due = _plan(listing)
+    with listing.closing.open():
+        return await _read_by_dates(listing)
+
+
+async def _read_by_dates(listing: Listing) -> list[Entry]:
+    due = listing.due
     for _ in range(ROUNDS):
+        listing.closing.asking.begin(*due)
         await asyncio.gather(*(_read_parts(listing, window) for window in due))
         if any(not entry.body["complete"] for entry in listing.entries):
             return listing.entries
-        missing, everything = await asyncio.gather(
-            _outside_windows(listing), _counted(listing, listing.whole)
-        )
-        if isinstance(missing, ApiError):
-            listing.entries.append(await refused(listing.run, listing.whole, missing))
+        since, everything = await listing.closing.counts()
+        if isinstance(since, ApiError):
+            listing.entries.append(await refused(listing.run, listing.whole, since))
             return listing.entries
+        missing = 0 if since is None else since - sum(listing.rows.values())
         if not missing:
             break
         # Something changed where this run did not look yet, or else while it looked.
@@ -111,41 +130,27 @@ def _plan(listing: Listing) -> list[Window]:
 
 
 async def _read_parts(listing: Listing, window: Window) -> None:
-    def are(parts: list[Window]) -> None:
-        listing.rows.pop(window, None)
+    def are(cut: Window, parts: list[Window]) -> None:
+        listing.rows.pop(cut, None)
         listing.rows |= dict.fromkeys(parts, 0)
 
-    for part, entry in await read_parts(listing.run, window, listing.today, are):
+    asking = listing.closing.asking
+    for part, entry in await read_parts(listing.run, window, listing.today, are, asking):
         listing.entries.append(entry)
         listing.rows[part] = entry.body["expected"] or entry.body["seen"]
 
 
-async def _counted(listing: Listing, window: Window) -> int | ApiError | None:
-    """How many rows the server says a window has; None when it does not say."""
-    try:
-        return await count(listing.run.client, window)
-    except AuthError:
-        raise
-    except ApiError as error:
-        return error
-
-
-async def _outside_windows(listing: Listing) -> int | ApiError:
-    """Rows from the start date on that the server counts and the windows do not hold."""
-    counted = await _counted(listing, replace(listing.whole, date_from=listing.start))
-    if isinstance(counted, ApiError):
-        return counted
-    return 0 if counted is None else counted - sum(listing.rows.values())
-
-
-async def _read_undated(listing: Listing, everything: int | ApiError | None) -> None:
+async def _read_undated(listing: Listing, everything: Count) -> None:
     """Reads the rows without a date, if the server counts any among ``everything``."""
     window = replace(listing.whole, undated=True)
     if listing.skip(window) or everything is None:
         return
-    dated: int | ApiError | None = sum(listing.rows.values())
+    dated: Count = sum(listing.rows.values())
     if everything != dated and not isinstance(everything, ApiError):
-        dated = await _counted(listing, replace(listing.whole, date_from=BEGINNING))
+        since = replace(listing.whole, date_from=BEGINNING)
+        dated = await counted(listing.run.client, since)
+        if isinstance(dated, AuthError):
+            raise dated
     if isinstance(everything, ApiError):
         listing.entries.append(await refused(listing.run, window, everything))
         return
@@ -155,5 +160,5 @@ async def _read_undated(listing: Listing, everything: int | ApiError | None) -> 
     unseen = everything - (dated or 0)
     known = await asyncio.to_thread(listing.run.known.undated, window.where)
     if unseen > 0 or known:
-        entry = await extract(listing.run, window, None, undated=unseen)
+        entry = await extract(listing.run, window, unseen)
         listing.entries.append(entry)

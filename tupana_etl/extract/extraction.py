@@ -7,7 +7,8 @@ a thread while others are on their way; at most a few are in memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,7 @@ from tupana_etl.extract.bounds import give_back
 from tupana_etl.extract.calls import given_up
 from tupana_etl.extract.listing import ask_page
 from tupana_etl.extract.reading import OnRows, Reading
+from tupana_etl.extract.turns import AHEAD, MOST, Asking, Turns
 from tupana_etl.extract.windows import WINDOW_ROWS, Window
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.window import WindowWriter
@@ -31,26 +33,14 @@ from tupana_etl.warehouse.known import Known
 TRIES = 3
 """Times a torn window is read before it is called incomplete."""
 
-LARGE_ROWS = 500
-LARGE_AT_ONCE = 3
-"""Windows of more than LARGE_ROWS read at once: each holds rows and pages in memory, and
-few of them keep every connection busy."""
-
 LOOKS = 200
 """Details of open documents read again per company and run, at least."""
 
 KEPT_CALLS = 20
 """Calls remembered of a reading that came to nothing: the last ones say why."""
 
-SMALL_MORE = 8
-"""Smaller windows at once, beyond the requests in flight: while some of them are written,
-others ask."""
-
 _ONLY_WRITTEN = {"calls", "details", "missing", "segments"}
 """Long lists of a window that nobody asks for again while the run goes on."""
-
-KEPT_DEPTH = 3
-"""First pages are kept for the reading up to this many cuts: more would fill the memory."""
 
 
 @dataclass
@@ -70,11 +60,34 @@ class Extraction:
     looks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self.small = asyncio.Semaphore(self.client.max_concurrency + SMALL_MORE)
+        self.turns = Turns(self.client)
+        self._early: dict[Window, asyncio.Task[Page | ApiError]] = {}
 
     def decoder(self, stream: Stream) -> Decoder:
         return self.decoders.setdefault(stream.name, Decoder(stream))
+
+    def ask_early(self, windows: Sequence[Window]) -> None:
+        """Asks the first pages of the first few: they come while other things are found out."""
+        for window in windows[: AHEAD - len(self._early)]:
+            page = _first_page(self.turns.client(window), window)
+            self._early[window] = asyncio.create_task(page)
+
+    def early(self, listing: Window) -> asyncio.Task[Page | ApiError] | None:
+        """The first page of the newest window of a listing, if it was asked early."""
+        found = [w for w in self._early if replace(w, date_from=None, date_to=None) == listing]
+        return self._early[found[-1]] if found else None
+
+    def first_page(self, client: Client, window: Window) -> Awaitable[Page | ApiError]:
+        """Page 1 of a window, or why it could not be read."""
+        # A server that takes no notice of dates gave the page of all of them.
+        early = self._early.pop(replace(window, by_server=True), None)
+        return early or _first_page(client, window)
+
+    def forget_early(self) -> None:
+        """Drops what was asked early and is of no use."""
+        for page in self._early.values():
+            page.cancel()
+        self._early = {}
 
     def next_number(self) -> int:
         """Number of the next reading: it names the segments and the calls."""
@@ -89,70 +102,84 @@ class Extraction:
         return granted
 
 
-async def cut(
-    run: Extraction, window: Window, today: date, depth: int = 0
-) -> list[tuple[Window, Page | ApiError | None]]:
-    """The window, cut in two until each part is small, with the first page of each.
-
-    A part whose first page could not be read comes with its error.
-    """
-    if not window.stream.paged or window.undated:
-        return [(window, None)]
+async def _first_page(client: Client, window: Window) -> Page | ApiError:
     try:
-        page = await ask_page(run.client, window)
-    except AuthError:
-        raise
+        return await ask_page(client, window)
     except ApiError as error:
-        return [(window, error)]
-    big = (page.count or 0) > WINDOW_ROWS and window.by_server
-    halves = window.halves(today) if big else None
-    if halves is None:
-        run.on_rows(window.stream.name, page.count or 0, 0)
-        return [(window, page if depth <= KEPT_DEPTH else None)]
-    older, newer = await asyncio.gather(*(cut(run, h, today, depth + 1) for h in halves))
-    return [*older, *newer]
+        return error
 
 
 async def read_parts(
-    run: Extraction, window: Window, today: date, are: Callable[[list[Window]], None]
+    run: Extraction,
+    window: Window,
+    today: date,
+    are: Callable[[Window, list[Window]], None] = lambda window, parts: None,
+    asking: Asking | None = None,
 ) -> list[tuple[Window, Entry]]:
     """Reads and commits a window, cut into parts as small as they must be.
 
-    ``are`` is told the parts when they are known. Raises as :func:`extract`.
+    ``are`` is told a window's parts when they are known, and those of a part that is cut
+    again; ``asking`` is told which have something to ask. A first page is asked once: it is the
+    page of the window that is read. Raises as :func:`extract`.
     """
-    async with run.small:
-        parts = await cut(run, window, today)
-        are([part for part, _ in parts])
-        if len(parts) == 1 and not _is_large(*parts[0]):
-            return [(parts[0][0], await _extract(run, *parts[0]))]
-    entries = await asyncio.gather(*(extract(run, *part) for part in parts))
-    return [(part, entry) for (part, _), entry in zip(parts, entries, strict=True)]
+    asking = asking or Asking()
+    asking.begin(window)
+    first: Page | ApiError | None = None
+    client, lane = run.turns.client(window), run.turns.lane(window)
+    async with AsyncExitStack() as ahead:
+        if window.stream.paged:
+            await ahead.enter_async_context(lane.ahead)
+            first = await run.first_page(client, window)
+            if isinstance(first, AuthError):
+                raise first
+        parts = _parts(window, first, today)
+        if len(parts) == 1:
+            are(window, parts)
+            run.on_rows(window.stream.name, _announced(first), 0)
+            async with lane.room(_announced(first)):
+                await ahead.aclose()
+                return [(window, await _extract(run, client, window, first, asking=asking))]
+    are(window, parts)
+    asking.begin(*parts)
+    asking.rest(window)
+    read = await asyncio.gather(*(read_parts(run, part, today, are, asking) for part in parts))
+    return [one for some in read for one in some]
 
 
-def _is_large(window: Window, first: Page | ApiError | None) -> bool:
-    """Whether it may hold much; so may a list that nobody has seen yet."""
-    if isinstance(first, ApiError) or not window.stream.paged:
-        return False
-    return first is None or (first.count or 0) > LARGE_ROWS
+def _parts(window: Window, first: Page | ApiError | None, today: date) -> list[Window]:
+    count = _announced(first)
+    if count <= WINDOW_ROWS or not window.by_server:
+        return [window]
+    return window.parts(count, WINDOW_ROWS, today)
 
 
-async def extract(
-    run: Extraction, window: Window, first: Page | ApiError | None, undated: int = 0
-) -> Entry:
-    """Reads and commits a window; raises only what stops the run (AuthError, the disk).
+def _announced(first: Page | ApiError | None) -> int:
+    return first.count or 0 if isinstance(first, Page) else 0
+
+
+async def extract(run: Extraction, window: Window, undated: int) -> Entry:
+    """Reads and commits a window without dates, which must find so many rows; raises only
+    what stops the run (AuthError, the disk).
 
     A refused company, a server that gave up or a list that kept changing is committed as
-    incomplete, with the reason and without rows: the next run reads it again. ``undated``
-    is how many rows a window without dates must find.
+    incomplete, with the reason and without rows: the next run reads it again.
     """
-    async with run.large if _is_large(window, first) else run.small:
-        return await _extract(run, window, first, undated)
+    client, lane = run.turns.client(window), run.turns.lane(window)
+    async with lane.room(MOST):
+        return await _extract(run, client, window, None, asking=Asking(), undated=undated)
 
 
 async def _extract(
-    run: Extraction, window: Window, first: Page | ApiError | None, undated: int = 0
+    run: Extraction,
+    client: Client,
+    window: Window,
+    first: Page | ApiError | None,
+    *,
+    asking: Asking,
+    undated: int = 0,
 ) -> Entry:
     if isinstance(first, ApiError):
+        asking.rest(window)
         return await refused(run, window, first)
     torn: str | None = None
     tried: list[dict[str, Any]] = []
@@ -161,12 +188,13 @@ async def _extract(
         writer = WindowWriter(run.lake, run.run_id, number, window.stream)
         call = f"{run.run_id}/{number}"
         reading = Reading(
-            run.client,
+            client,
             run.known,
             window,
             decoder=run.decoder(window.stream),
             writer=writer,
             call=call,
+            asking=asking,
         )
         try:
             torn, missing = await reading.read(

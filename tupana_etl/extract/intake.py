@@ -161,24 +161,28 @@ async def _read(
     entries: list[Entry] = []
 
     async def plain(window: Window) -> None:
-        parts = await read_parts(work, window, today, lambda parts: None)
-        entries.extend(entry for _, entry in parts)
+        entries.extend(entry for _, entry in await read_parts(work, window, today))
 
-    async def listing(window: Window, by_dates: bool) -> None:
-        one = Listing(work, window, begun.start, today, order.full, skip)
+    async def listing(one: Listing, by_dates: bool) -> None:
         entries.extend(await (read_by_dates(one) if by_dates else read_undivided(one)))
 
-    async with asyncio.TaskGroup() as group:
-        at_once = [w for w in others if _offered(w, OLDEST)]
-        for window in at_once:
-            group.create_task(plain(window))
-        by_dates = await filters_dates(work, documents)
-        contract = NEWEST if by_dates else OLDEST
-        for window in dated:
-            group.create_task(listing(window, by_dates))
-        for window in others:
-            if window not in at_once and _offered(window, contract):
+    listings = [Listing(work, w, begun.start, today, order.full, skip) for w in dated]
+    work.ask_early([window for one in listings for window in one.due])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            at_once = [w for w in others if _offered(w, OLDEST)]
+            for window in at_once:
                 group.create_task(plain(window))
+            by_dates = await filters_dates(work, documents)
+            contract = NEWEST if by_dates else OLDEST
+            for one in listings:
+                group.create_task(listing(one, by_dates))
+            for window in others:
+                if window not in at_once and _offered(window, contract):
+                    group.create_task(plain(window))
+    finally:
+        work.forget_early()
     return entries
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import msgspec
@@ -28,12 +28,21 @@ async def count(client: Client, window: Window) -> int | None:
 
 
 async def pages_of(
-    client: Client, window: Window, first: Page | None
+    client: Client, window: Window, first: Page | None, answered: Callable[[], None]
 ) -> AsyncGenerator[Page, None]:
-    """Every page of a window; ``first`` is page 1 if it was read before."""
+    """Every page of a window; ``first`` is page 1 if it was read before, ``answered`` is
+    called as by :func:`read_pages`."""
     path, asked, rut = window.stream.path, window.params, window.rut
     if window.stream.paged:
-        listing = read_pages(client, path, asked, company=rut, page_size=PAGE_SIZE, first=first)
+        listing = read_pages(
+            client,
+            path,
+            asked,
+            company=rut,
+            page_size=PAGE_SIZE,
+            first=first,
+            answered=answered,
+        )
         async with aclosing(listing) as pages:
             async for page in pages:
                 yield page

@@ -22,6 +22,7 @@ from tupana_etl.extract.belonging import inside, strangers
 from tupana_etl.extract.calls import answered, given_up
 from tupana_etl.extract.details import DETAILS_AT_ONCE, ask_details, completed, is_lean
 from tupana_etl.extract.listing import pages_of, undated_pages
+from tupana_etl.extract.turns import Asking
 from tupana_etl.extract.windows import Window
 from tupana_etl.lake.window import WindowWriter
 from tupana_etl.warehouse.known import Known
@@ -55,6 +56,7 @@ class Reading:
         decoder: Decoder,
         writer: WindowWriter,
         call: str,
+        asking: Asking | None = None,
     ) -> None:
         self._client = client
         self._known = known
@@ -62,6 +64,7 @@ class Reading:
         self._stream = window.stream
         self._decoder = decoder
         self._writer = writer
+        self._asking = asking or Asking()
         self.call = call
         """Begins the name of each of its calls."""
         self._pages: list[PageFacts] = []
@@ -114,14 +117,18 @@ class Reading:
         ``undated`` rows are looked for in a window of rows without a date; ``looks`` says
         how many of so many details worth another look may be read. Raises ApiError.
         """
-        async with aclosing(self._listing(first, undated)) as pages:
-            async for page in pages:
-                self._pages.append(page.facts)
-                self._waiting.append(page)
-                if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
-                    await self._take_pages(on_rows)
-                if self._window.undated and self._found >= undated:
-                    break
+        self._asking.begin(self._window)
+        try:
+            async with aclosing(self._listing(first, undated)) as pages:
+                async for page in pages:
+                    self._pages.append(page.facts)
+                    self._waiting.append(page)
+                    if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
+                        await self._take_pages(on_rows)
+                    if self._window.undated and self._found >= undated:
+                        break
+        finally:
+            self._answered()
         await self._take_pages(on_rows)
         reason = self._torn(undated)
         if reason is not None:
@@ -136,7 +143,10 @@ class Reading:
     def _listing(self, first: Page | None, undated: int) -> AsyncGenerator[Page, None]:
         if self._window.undated:
             return undated_pages(self._client, self._window)
-        return pages_of(self._client, self._window, first)
+        return pages_of(self._client, self._window, first, self._answered)
+
+    def _answered(self) -> None:
+        self._asking.rest(self._window)
 
     def _torn(self, undated: int) -> str | None:
         if self._window.undated:
@@ -295,6 +305,7 @@ class Reading:
         must, may = await asyncio.to_thread(self._known.stale_details, self._stream, lean)
         ids = must + may[: looks(len(may))]
         on_rows(self._stream.name, len(ids), 0)
+        self._asking.begin(self._window)
         for start in range(0, len(ids), DETAILS_AT_ONCE):
             some = ids[start : start + DETAILS_AT_ONCE]
             read, failed = await ask_details(self._client, self._window, some)
@@ -308,6 +319,7 @@ class Reading:
                 self._refuse_strangers(await self._take(rows, calls, latest, detail=True))
                 await self._release()
             on_rows(self._stream.name, 0, len(some))
+        self._answered()
         read_ids = set(self.details)
         return [id_ for id_ in ids if id_ not in read_ids]
 

@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import pairwise
+from math import ceil
 
 from tupana_etl.api.reads import Company
 from tupana_etl.streams import Stream
 
 WINDOW_ROWS = 5_000
-"""Rows a window may hold before it is cut in two."""
+"""Rows a window may hold before it is cut."""
+
+FULL = 0.9
+"""Part of that which is aimed at: not every month is alike."""
+
+MONTH_DAYS = 30.4
 
 DIRECTIONS = ("issued", "received")
 
@@ -99,20 +106,36 @@ class Window:
             parts.append(f"{self.date_from or '…'} to {self.date_to or 'now'}")
         return " ".join(p for p in parts if p)
 
-    def halves(self, today: date) -> tuple[Window, Window] | None:
-        """The window cut in two at a month's (or else a day's) border; None for one day."""
+    def parts(self, count: int, rows: int, today: date) -> list[Window]:
+        """The window cut so that ``count`` rows, if spread evenly, come to ``rows`` a part.
+
+        Cuts lie at the borders of months, or of days where a month holds more. A window of
+        one day is not cut.
+        """
         start = self.date_from
         if start is None:
-            return None
+            return [self]
         end = self.date_to or max(today, start)
-        middle = start + (end - start) / 2
-        border = middle.replace(day=1)
-        if not start < border <= end:
-            border = middle + timedelta(days=1)
-        if not start < border <= end:
-            return None
-        older = replace(self, date_to=border - timedelta(days=1))
-        return older, replace(self, date_from=border)
+        borders = [day for day in _borders(start, end, count, rows) if start < day <= end]
+        middle = start + timedelta(days=((end - start).days + 1) // 2)
+        begins = [start, *(borders or ([middle] if start < middle <= end else []))]
+        ends = [day - timedelta(days=1) for day in begins[1:]]
+        found = [replace(self, date_from=a, date_to=b) for a, b in zip(begins, ends, strict=False)]
+        return [*found, replace(self, date_from=begins[-1])]
+
+
+def _borders(start: date, end: date, count: int, rows: int) -> Iterator[date]:
+    """Where parts of ``rows`` may begin, from the month of ``start`` to ``end``."""
+    a_month = count * MONTH_DAYS / ((end - start).days + 1)
+    together = int(rows * FULL / a_month)
+    firsts = [months_before(start, -n) for n in range(len(months(start, end)) + 1)]
+    if together:
+        yield from firsts[::together]
+        return
+    for first, following in pairwise(firsts):
+        days = (following - first).days
+        pieces = min(days, ceil(a_month / (rows * FULL)))
+        yield from (first + timedelta(days=days * n // pieces) for n in range(pieces))
 
 
 def slices(stream: Stream, companies: list[Company], start: date, today: date) -> Iterator[Window]:
