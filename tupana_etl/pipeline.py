@@ -36,6 +36,7 @@ from tupana_etl.outbox.send import SendResult, send
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
+from tupana_etl.warehouse.beside import applying
 from tupana_etl.warehouse.database import Connection, discard, writer
 from tupana_etl.warehouse.known import Known
 from tupana_etl.warehouse.models import ModelRun, run_models
@@ -242,7 +243,7 @@ def _run_one(
             manifest.open_for_append()
             remove_leftovers(manifest)
             apply(con, manifest)
-            with bounded(con) as known:
+            with bounded(con) as known, applying(con, manifest):
                 taken = run_async(read(manifest, known))
             apply(con, manifest)
             compact(manifest, lambda moved: follow(con, moved))

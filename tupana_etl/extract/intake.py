@@ -107,6 +107,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
         home.check_origin(settings, [c.rut for c in visible])
         chosen = await chosen_companies(order, client, visible)
         hidden = [] if order.companies else _hidden(known, visible)
+        runs = known.runs_last_week()
         begun = begin(order, manifest)
         work = Extraction(
             client,
@@ -115,7 +116,7 @@ async def take_in(order: Order, manifest: Manifest, known: Known, on_rows: OnRow
             known,
             begun.run_id,
             on_rows,
-            runs=known.runs_last_week(),
+            runs=runs,
             windows=begun.number,
         )
         read = await _read(work, order, [*chosen, *hidden], begun, today)

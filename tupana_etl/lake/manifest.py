@@ -19,7 +19,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,8 @@ class Manifest:
         self.path = lake / "manifest.jsonl"
         self._next = 0
         self._appending = threading.Lock()
+        self.on_append: Callable[[Entry], None] = _nobody
+        """Told of each entry once it is durable, in order; must not wait."""
 
     @property
     def exists(self) -> bool:
@@ -171,8 +173,10 @@ class Manifest:
                 # A full disk leaves half a line; nothing may ever be appended to that.
                 os.truncate(self.path, size)
                 raise
-            seq, self._next = self._next, self._next + 1
-        return Entry(seq, kind, msgspec.json.decode(msgspec.json.encode(body)))
+            entry = Entry(self._next, kind, msgspec.json.decode(msgspec.json.encode(body)))
+            self._next += 1
+            self.on_append(entry)
+        return entry
 
     def _sealed(self) -> list[Sealed]:
         """In order, each once: where a part is compacted, that is it."""
@@ -240,6 +244,10 @@ class Manifest:
         temporary.chmod(0o600)
         temporary.replace(part.packed)
         sync_folder(self.lake)
+
+
+def _nobody(entry: Entry) -> None:
+    """Nobody waits for entries."""
 
 
 def _line(kind: str, body: dict[str, Any]) -> bytes:

@@ -22,7 +22,7 @@ from tupana_etl.warehouse.database import within
 from tupana_etl.warehouse.merge import merge, merge_children
 from tupana_etl.warehouse.progress import conclude, remember
 
-MERGE_ROWS = 40_000
+MERGE_ROWS = 20_000
 """Rows merged at once: bounds memory, costs one scan of the keys each time."""
 
 TOGETHER = 30
@@ -45,34 +45,36 @@ def apply(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> int:
             f"{manifest.path} is older than the warehouse: it has {manifest.lines()} entries, "
             f"{after} were applied. Restore the newer one, or run `tupana marts --rebuild`."
         )
-    transactions = _transactions(_merges(manifest.entries(after)))
+    transactions = _transactions(merges(manifest.entries(after)))
     first = next(transactions, None)
     if first is None:
         return 0
     lake = Committed(manifest.lake)
     with within(con, MEMORY, THREADS):
-        return sum(_commit(con, lake, some) for some in chain([first], transactions))
+        return sum(commit(con, lake, some) for some in chain([first], transactions))
 
 
-def _commit(con: duckdb.DuckDBPyConnection, lake: Committed, merges: list[list[Entry]]) -> int:
+def commit(con: duckdb.DuckDBPyConnection, lake: Committed, some: list[list[Entry]]) -> int:
+    """Applies merges in one transaction. Returns how many entries they were."""
     con.begin()
     try:
-        for merge_ in merges:
+        for merge_ in some:
             _apply_merge(con, lake, merge_)
-        con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [merges[-1][-1].seq])
+        con.execute("INSERT OR REPLACE INTO meta.applied VALUES (?, now())", [some[-1][-1].seq])
         con.commit()
     except BaseException:
         con.rollback()
         raise
-    return sum(len(merge_) for merge_ in merges)
+    return sum(len(merge_) for merge_ in some)
 
 
-def _merges(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def merges(entries: Iterable[Entry], *, more_may_come: bool = False) -> Iterator[list[Entry]]:
     """Neighbouring windows of one run, of up to MERGE_ROWS rows; anything else by itself.
 
     A key that is read twice within a merge is one version. So the borders follow from the
     manifest alone: rows are counted from where a run begins or goes on, and whoever applies
-    the whole lake again gets the versions that were made run by run.
+    the whole lake again gets the versions that were made run by run. The last windows are
+    left out while ``more_may_come``: the next one may belong to them.
     """
     windows: list[Entry] = []
     rows = 0
@@ -86,16 +88,16 @@ def _merges(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
             rows += size
         else:
             yield [entry]
-    if windows:
+    if windows and not more_may_come:
         yield windows
 
 
-def _transactions(merges: Iterable[list[Entry]]) -> Iterator[list[list[Entry]]]:
+def _transactions(merges_: Iterable[list[Entry]]) -> Iterator[list[list[Entry]]]:
     """A few neighbours of up to MERGE_ROWS rows together: a commit costs more than a run that
     changed little."""
     some: list[list[Entry]] = []
     rows = 0
-    for merge_ in merges:
+    for merge_ in merges_:
         size = sum(_rows(entry) for entry in merge_)
         if some and (rows + size > MERGE_ROWS or len(some) >= TOGETHER):
             yield some
@@ -122,28 +124,35 @@ def _apply_merge(con: duckdb.DuckDBPyConnection, lake: Committed, merge_: list[E
             by_stream: dict[str, list[Entry]] = {}
             for entry in merge_:
                 by_stream.setdefault(entry.body["stream"], []).append(entry)
+            counted: list[dict[str, Any]] = []
             for stream, windows in by_stream.items():
-                _apply_windows(con, lake, STREAMS[stream], windows)
+                verdicts = _apply_rows(con, lake, STREAMS[stream], windows)
+                counted += [_window(entry, verdicts) for entry in windows]
+                _take_rejects(con, lake, windows)
+                remember(con, STREAMS[stream], windows)
+            _fill(con, "raw.windows", counted)
+            calls = [_lineage(entry.body, call) for entry in merge_ for call in entry.body["calls"]]
+            _fill(con, "raw.lineage", calls)
 
 
-def _apply_windows(
+def _apply_rows(
     con: duckdb.DuckDBPyConnection, lake: Committed, stream: Stream, group: list[Entry]
-) -> None:
-    verdicts: dict[tuple[int, str], int] = {}
-    if _stage(con, lake, stream, group, "staged"):
-        merge(con, stream)
-        rows = con.execute("SELECT _seq, _verdict, count(*) FROM merged GROUP BY ALL").fetchall()
-        verdicts = {(seq, verdict): n for seq, verdict, n in rows}
-        for child in children(stream.name):
-            _stage(con, lake, child, group, "staged_children")
-            merge_children(con, stream, child)
-        for table in ("staged", "staged_children", "incoming", "merged", "parents", "gone"):
-            con.execute(f"DROP TABLE IF EXISTS temp.{table}")
-    _take_rejects(con, lake, group)
-    _fill(con, "raw.windows", [_window(entry, verdicts) for entry in group])
-    remember(con, stream, group)
-    calls = [_lineage(entry.body, call) for entry in group for call in entry.body["calls"]]
-    _fill(con, "raw.lineage", calls)
+) -> dict[tuple[int, str], int]:
+    """Merges what the windows of one stream brought. Returns the rows of each, by its number
+    and what they were: new, changed, unchanged."""
+    if not any(stream.name in entry.body["segments"] for entry in group):
+        return {}
+    _stage(con, lake, stream, group, "staged")
+    all_new = merge(con, stream)
+    judged = "SELECT _seq, 'new' AS _verdict FROM staged" if all_new else "FROM merged"
+    counted = con.execute(f"SELECT _seq, _verdict, count(*) FROM ({judged}) GROUP BY ALL")
+    verdicts = {(seq, verdict): rows for seq, verdict, rows in counted.fetchall()}
+    for child in children(stream.name):
+        if _stage(con, lake, child, group, "staged_children") or not all_new:
+            merge_children(con, stream, child, new_parents=all_new)
+    for table in ("staged", "staged_children", "incoming", "merged", "parents", "gone"):
+        con.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    return verdicts
 
 
 def _stage(

@@ -30,16 +30,30 @@ def judge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
     absent = _absent_names(con)
     values = [c for c in stream.columns if c.name not in stream.key]
     rows = "staged"
-    if _comes_twice(con, stream):
+    if _comes_twice(con, stream, "staged"):
         _one_row_per_key(con, stream, values, absent)
         rows = "incoming"
     _overlay(con, stream, values, absent, rows)
 
 
-def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
-    """Merges ``staged`` into ``history.<stream>``; leaves ``merged`` to be counted."""
+def merge(con: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
+    """Merges ``staged`` into ``history.<stream>``. Returns whether all of it was new.
+
+    Otherwise ``merged`` says what was.
+    """
+    if _all_new(con, stream):
+        _write_new(con, stream, "staged")
+        return True
     judge(con, stream)
     _write_versions(con, stream)
+    return False
+
+
+def _all_new(con: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
+    """Whether each key was staged once and none is known: then nothing is to be compared."""
+    known = f"""SELECT 1 FROM {_current(stream, "staged", "id")} t
+        SEMI JOIN staged s ON {same_key(stream.key, "s", "t")} LIMIT 1"""
+    return not _comes_twice(con, stream, "staged") and con.execute(known).fetchone() is None
 
 
 def judge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
@@ -92,14 +106,32 @@ def some_rejected(table: str, child: Stream) -> str:
     return f"contains({table}._absent, ',{child.name}{SOME},')"
 
 
-def merge_children(con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream) -> None:
-    """Replaces the children of every staged parent that says what they are."""
+def merge_children(
+    con: duckdb.DuckDBPyConnection, parent: Stream, child: Stream, *, new_parents: bool = False
+) -> None:
+    """Replaces the children of every staged parent that says what they are.
+
+    ``new_parents`` is what :func:`merge` returned for the parents.
+    """
+    if new_parents and _each_has_its_parent(con, child):
+        _write_new(con, child, "staged_children")
+        return
     judge_children(con, parent, child)
     con.execute(
         f"""UPDATE history.{child.name} h SET valid_to = g._fetched_at FROM gone g
         WHERE h.valid_to IS NULL AND {same_key(child.key, "g", "h")}"""
     )
     _write_versions(con, child)
+
+
+def _each_has_its_parent(con: duckdb.DuckDBPyConnection, child: Stream) -> bool:
+    """Whether the staged children of new parents can be taken as they are: none twice, none
+    of a parent that does not say what its children are."""
+    orphan = f"""SELECT 1 FROM staged_children s ANTI JOIN (
+            FROM staged WHERE NOT contains(_absent, ',{child.name},')
+        ) p USING (_seq, _row) LIMIT 1"""
+    twice = _comes_twice(con, child, "staged_children")
+    return not twice and con.execute(orphan).fetchone() is None
 
 
 def parent_columns(parent: Stream) -> list[tuple[str, str]]:
@@ -123,10 +155,10 @@ def _absent_names(con: duckdb.DuckDBPyConnection) -> set[str]:
     return {name for (names,) in rows for name in names.split(",") if name}
 
 
-def _comes_twice(con: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
+def _comes_twice(con: duckdb.DuckDBPyConnection, stream: Stream, table: str) -> bool:
     """Whether a key was staged more than once: rare, and then every column is gone through."""
     found = con.execute(
-        f"SELECT 1 FROM staged GROUP BY {_names(stream.key)} HAVING count(*) > 1 LIMIT 1"
+        f"SELECT 1 FROM {table} GROUP BY {_names(stream.key)} HAVING count(*) > 1 LIMIT 1"
     )
     return found.fetchone() is not None
 
@@ -188,6 +220,18 @@ def _overlay(
             WHEN _old_hash <> _row_hash OR _was_deleted IS NOT NULL THEN 'changed'
             ELSE 'unchanged' END AS _verdict
         FROM hashed"""
+    )
+
+
+def _write_new(con: duckdb.DuckDBPyConnection, stream: Stream, staged: str) -> None:
+    """Rows that nothing is known of, as they were staged."""
+    columns = ", ".join(f'"{c.name}"' for c in stream.columns)
+    values = [c for c in stream.columns if c.name not in stream.key]
+    con.execute(
+        f"""INSERT INTO history.{stream.name} BY NAME
+        SELECT {columns}, _extra, _detail_at, _call, {business_hash(values)} AS _row_hash,
+            _fetched_at AS valid_from
+        FROM {staged}"""
     )
 
 

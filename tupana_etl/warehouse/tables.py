@@ -91,8 +91,10 @@ def _create_stream(con: duckdb.DuckDBPyConnection, stream: Stream) -> None:
 def _create(con: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Column]) -> None:
     body = ", ".join(f'"{c.name}" {c.kind.duckdb}' for c in columns)
     con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({body})")
+    there = {row[0] for row in con.execute(f"DESCRIBE {name}").fetchall()}
     for c in columns:
-        con.execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{c.name}" {c.kind.duckdb}')
+        if c.name not in there:
+            con.execute(f'ALTER TABLE {name} ADD COLUMN "{c.name}" {c.kind.duckdb}')
 
 
 def _comment(

@@ -1,0 +1,60 @@
+"""Applies what a sync has committed while it goes on reading.
+
+The merges are those that :func:`tupana_etl.warehouse.apply.apply` would make afterwards, of
+the same borders and in the same order, only sooner: reading waits for the network, and
+what it brought is merged meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Event
+
+import duckdb
+
+from tupana_etl.lake.manifest import Entry, Manifest
+from tupana_etl.lake.segments import Committed
+from tupana_etl.warehouse.apply import commit, merges
+from tupana_etl.warehouse.database import WAREHOUSE
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def applying(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[None]:
+    """Applies each merge that is whole, in a thread, as long as the block runs.
+
+    Everything older must be applied before. What is left at the end is for ``apply``, and so
+    is a merge that failed: it has the memory that is missing here, or raises what is wrong.
+    """
+    arriving: SimpleQueue[Entry | None] = SimpleQueue()
+    over = Event()
+    with ThreadPoolExecutor(1, "apply") as pool, con.cursor() as cursor:
+        cursor.execute(f"USE {WAREHOUSE}")
+        before, manifest.on_append = manifest.on_append, arriving.put
+        work = pool.submit(_apply_each, cursor, Committed(manifest.lake), arriving, over)
+        try:
+            yield
+        finally:
+            manifest.on_append = before
+            over.set()
+            arriving.put(None)
+            failed = work.exception()
+            if failed is not None:
+                log.info("applying while reading stopped, and is done after it: %s", failed)
+
+
+def _apply_each(
+    cursor: duckdb.DuckDBPyConnection,
+    lake: Committed,
+    arriving: SimpleQueue[Entry | None],
+    over: Event,
+) -> None:
+    for merge in merges(iter(arriving.get, None), more_may_come=True):
+        if over.is_set():
+            return
+        commit(cursor, lake, [merge])
