@@ -89,7 +89,9 @@ def _floor(key: str, name: str, file: str = "") -> Contestant:
     return Contestant(key, name, "floor", command, parallel=True, file=file)
 
 
-OURS = _ours("ours", "Tupana ETL, tables", "-m", "bench.ours")
+OURS = _ours("ours", "Tupana ETL, all streams", "-m", "bench.ours")
+# What floors and peers read, and nothing else.
+DOCUMENTS = _ours("ours-documents", "Tupana ETL, documents only", "-m", "bench.ours", "documents")
 # After a sync, in its home.
 HELP = _ours("ours-help", "`tupana --help`", "-m", "tupana_etl", "--help")
 QUERY = _ours("ours-query", "`tupana query`", "-m", "tupana_etl", "query", "SELECT 1")
@@ -114,6 +116,7 @@ ALL = {
         _floor("floor-insert", "floor: fetched, decoded, inserted", "floor.duckdb"),
         _floor("floor-states", "floor: one request a document, thrown away"),
         OURS,
+        DOCUMENTS,
         WHOLE,
         *AFTER_SYNC,
         *OUTBOX,

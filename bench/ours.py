@@ -1,5 +1,7 @@
 """Our own sync up to the tables in the warehouse: where floors and peers stop too.
 
+    python -m bench.ours [STREAM ...]
+
 The models and the published file, which ``tupana sync`` makes after that, are measured apart.
 """
 
@@ -11,7 +13,7 @@ from tupana_etl import pipeline, settings
 
 
 def main() -> int:
-    result = pipeline.sync(settings.load(), marts=False)
+    result = pipeline.sync(settings.load(), sys.argv[1:], marts=False)
     for stream in result.streams:
         for reason in stream.reasons:
             print(reason, file=sys.stderr)

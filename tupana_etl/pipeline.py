@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tupana_etl import home
 from tupana_etl.domain import utcnow
@@ -29,10 +29,7 @@ from tupana_etl.inbox.mirror import mirror as mirror_inbox
 from tupana_etl.lake.clean import remove_leftovers
 from tupana_etl.lake.compact import compact
 from tupana_etl.lake.manifest import Entry, Manifest
-from tupana_etl.outbox.hints import follow as follow_batches
 from tupana_etl.outbox.mirror import mirror as mirror_outbox
-from tupana_etl.outbox.run import Tell
-from tupana_etl.outbox.send import SendResult, send
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS, Stream
 from tupana_etl.warehouse.apply import apply
@@ -43,6 +40,10 @@ from tupana_etl.warehouse.models import ModelRun, run_models
 from tupana_etl.warehouse.moved import follow
 from tupana_etl.warehouse.progress import deleted_in
 from tupana_etl.warehouse.publish import check_publishable, publish
+
+if TYPE_CHECKING:
+    from tupana_etl.outbox.run import Tell
+    from tupana_etl.outbox.send import SendResult
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,8 @@ def drain(
         return failed
 
     def follow(batches: Sequence[str]) -> dict[str, TupanaError]:
+        from tupana_etl.outbox.hints import follow as follow_batches  # noqa: PLC0415
+
         return run_async(follow_batches(settings, batches))
 
     return hints.drain(settings.home, read, follow, clock)
@@ -224,6 +227,9 @@ def issue(
     then what was sent is looked up, followed and read back. ``only`` is a kind of row, such as
     ``schedule``: the others are left as they are.
     """
+    # A sync need not wait a tenth of a second for what only issuing loads.
+    from tupana_etl.outbox.send import send  # noqa: PLC0415
+
     return run_async(send(settings, wait=wait, tell=tell, follow_only=follow_only, only=only))
 
 
