@@ -176,6 +176,25 @@ def test_a_bad_line_is_rejected_alone() -> None:
     assert (reject.stream, reject.id, reject.column) == ("document_lines", "12345", "quantity")
 
 
+def test_a_reference_whose_object_has_another_shape_is_rejected_alone() -> None:
+    references = [{"reference_folio": "1", "dte_type": "33"}, {"reference_folio": "2"}]
+    decoded = decode(document(references=references))
+    assert decoded.batch.num_rows == 1
+    assert decoded.children["document_references"].column("position").to_pylist() == [2]
+    (reject,) = decoded.rejects
+    assert (reject.stream, reject.id, reject.column) == (
+        *("document_references", "12345", "dte_type_code"),
+    )
+
+
+@pytest.mark.parametrize("text", ['"\xff"', '["1"]', '"null"'])
+def test_an_amount_that_is_no_number_rejects_its_row(text: str) -> None:
+    body = f'[{{"id": 1, "amount_iva": "2"}}, {{"id": 2, "amount_iva": {text}}}]'
+    decoded = Decoder(STREAMS["documents"]).decode(body.encode("latin-1"), WHERE)
+    assert decoded.batch.column("id").to_pylist() == ["1"]
+    assert decoded.rejects[0].column == "amount_iva"
+
+
 def test_invalid_utf8_rejects_its_row() -> None:
     body = b'[{"id": 1, "folio": "1"}, {"id": 2, "folio": "\xff"}]'
     decoded = Decoder(STREAMS["documents"]).decode(body, WHERE)
@@ -245,6 +264,67 @@ def test_every_row_is_taken_or_rejected_whatever_it_is(page: list[object], name:
     decoded = Decoder(stream).decode(body, WHERE)
     refused = [r for r in decoded.rejects if r.stream == stream.name]
     assert decoded.batch.num_rows + len(refused) == len(page)
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -0.0, 3.0, 3.5, 10**20, 1e300, "", "x", "null", "12.50", "a\0b", '\\ñ"\n'),
+    *("2026-03-31", "2026-03-31T09:00:00", "2026-03-31 09:00:00.5-03:00", "76.086.428-k"),
+    *([], {}, [None], [{}], {"code": 3}, [{"events": [{"code": "A", "date": "2026-01-01"}]}]),
+)
+SPELLINGS = ("net_amount", "dte_type", "sender", "document_total", "new", "api_token", "pdf_url")
+odd_value = st.sampled_from(ODD)
+odd_part = st.dictionaries(
+    st.sampled_from([*DOCUMENT, *SPELLINGS, *DOCUMENT["details"][0], "dte_type", "new"]),
+    odd_value,
+    max_size=3,
+)
+odd_list = st.lists(st.sampled_from(DOCUMENT["details"]) | odd_part, max_size=3)
+
+
+@st.composite
+def drifted(draw: st.DrawFn) -> dict[str, Any]:
+    """A document that lacks some keys and has odd values under others."""
+    row = DOCUMENT | {"id": draw(st.integers(1, 9) | st.just("x"))}
+    for key in draw(st.lists(st.sampled_from(sorted(DOCUMENT)), max_size=3)):
+        row.pop(key, None)
+        row |= draw(st.sampled_from([{}, {key: None}]))
+    lists = st.fixed_dictionaries({}, optional={"details": odd_list, "references": odd_list})
+    return row | draw(lists) | (draw(odd_part) if draw(st.booleans()) else {})
+
+
+def seen(decoded: list[Decoded]) -> dict[str, list[Any]]:
+    """What decoding gave, row by row; of ``_absent`` and ``_extra`` the order is not told."""
+    found: dict[str, list[Any]] = {"rejects": [r for d in decoded for r in d.rejects]}
+    for each in decoded:
+        for name, batch in {"documents": each.batch, **each.children}.items():
+            batch.validate(full=True)
+            found.setdefault(name, []).extend(batch.to_pylist())
+    for row in (row for name in found if name != "rejects" for row in found[name]):
+        row["_absent"] = set(row["_absent"].split(","))
+        row["_extra"] = json.loads(row["_extra"] or "null")
+    return found
+
+
+@given(st.lists(st.lists(drifted(), max_size=4), min_size=1, max_size=4))
+def test_rows_are_the_same_whether_decoded_alone_or_together(pages: list[list[Any]]) -> None:
+    rows = [row for page in pages for row in page]
+    alone: list[Decoded] = []
+    for row in rows:
+        done = sum(d.batch.num_rows for d in alone)
+        alone.append(Decoder(STREAMS["documents"]).decode(json.dumps([row]).encode(), WHERE, done))
+    expected = seen([decode(), *alone])
+    decoder = Decoder(STREAMS["documents"])
+    bodies = [json.dumps(page, ensure_ascii=False).encode() for page in pages]
+    together = decoder.decode_together(bodies, WHERE)
+    if expected["rejects"]:
+        assert together is None
+    else:
+        assert together is not None
+        assert seen([together]) == expected
+    both = seen([decode(*rows, decoder=decoder)])
+    by_text = sorted(map(str, both.pop("rejects")))
+    assert by_text == sorted(map(str, expected.pop("rejects")))
+    assert both == expected
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import cast
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,34 +31,67 @@ _SEPARATOR = b"\x00"
 
 
 def text_array(values: Sequence[str | None]) -> pa.Array:
-    """Arrow strings, without passing through ``pyarrow.array``."""
-    if None in values:
-        here = _bitmap(bytes([v is not None for v in values]))
-        texts = _texts(["" if v is None else v for v in values])
-        return pa.Array.from_buffers(pa.string(), len(texts), [here, *texts.buffers()[1:]])
-    return _texts(cast(Sequence[str], values))
+    """Arrow strings, without passing through ``pyarrow.array``. Raises TypeError for others."""
+    try:
+        return _texts(cast(Sequence[str], values))
+    except TypeError:
+        pass  # a null among them: asking for it first costs more than the texts
+    texts = _texts(["" if v is None else v for v in values])
+    here = _bitmap(bytes([v is not None for v in values]))
+    return pa.Array.from_buffers(pa.string(), len(texts), [here, *texts.buffers()[1:]])
 
 
 def raw_array(values: Sequence[bytes]) -> pa.Array:
     """Arrow strings of JSON values as they came; null where JSON says null.
 
-    Raises UnicodeDecodeError for bytes that are no UTF-8.
+    Raises UnicodeDecodeError for bytes that are no UTF-8, TypeError for others than bytes.
     """
-    data = _SEPARATOR.join(values)
+    data = b"".join(values)
     if not data.isascii():
         data.decode()  # a value begins and ends in ASCII: none can heal its neighbour
-    texts = _split(data, len(values))
+    # Objects are long: their ends are counted, where short texts are searched for them.
+    ends = array("i", accumulate(map(len, values), initial=0))
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(data)]
+    return _nulls(pa.Array.from_buffers(pa.string(), len(values), buffers), data)
+
+
+def digits_array(values: Sequence[bytes]) -> pa.Array:
+    """The same for JSON numbers, those that stand in quotes without them.
+
+    Raises UnicodeDecodeError or msgspec.DecodeError for what is no text.
+    """
     # JSON text holds no bare control character: the separator is always ours.
+    data, rows = _SEPARATOR.join(values), len(values)
+    if b'"' not in data and data.isascii():
+        return _nulls(_split(data, rows), data)
+    is_quoted = data[:1] == data[-1:] == b'"' and data.count(b'"\0"') == rows - 1
+    if is_quoted and b"\\" not in data and data.isascii():
+        return _split(data[1:-1], rows, '"\0"')
+    return text_array([_unquoted(bytes(value)) for value in values])
+
+
+def _unquoted(raw: bytes) -> str | None:
+    if raw == b"null":
+        return None
+    return str(msgspec.json.decode(raw)) if raw[:1] == b'"' else raw.decode()
+
+
+def _nulls(texts: pa.Array, data: bytes) -> pa.Array:
+    """JSON's null as null; ``data`` holds all texts."""
     if b"null" not in data:
         return texts
     return pc.if_else(pc.equal(texts, text_array(["null"])[0]), _NULL, texts)
 
 
 def bool_array(values: Sequence[bool | None]) -> pa.Array:
-    """Arrow booleans."""
-    ones = _bitmap(bytes(map(bool, values)))
-    here = _bitmap(bytes([v is not None for v in values])) if None in values else None
-    return pa.Array.from_buffers(pa.bool_(), len(values), [here, ones])
+    """Arrow booleans. Raises TypeError for others than True, False and None."""
+    here = None
+    if None in values:
+        here = _bitmap(bytes([v is not None for v in values]))
+        values = [False if v is None else v for v in values]
+    return pa.Array.from_buffers(
+        pa.bool_(), len(values), [here, _bitmap(bytes(cast(Sequence[bool], values)))]
+    )
 
 
 def _texts(values: Sequence[str]) -> pa.Array:
@@ -70,13 +104,13 @@ def _texts(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
-def _split(data: bytes, rows: int) -> pa.Array:
+def _split(data: bytes, rows: int, separator: str = "\x00") -> pa.Array:
     """Texts that stand in ``data`` one after another: found in C++, at a third of the cost."""
     if not rows:
         return pa.nulls(0, pa.string())
     ends = pa.py_buffer(array("i", (0, len(data))).tobytes())
     one = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)])
-    return pc.split_pattern(one, "\x00").values
+    return pc.split_pattern(one, separator).values
 
 
 def int_array(values: Sequence[int]) -> pa.Array:
@@ -136,7 +170,10 @@ def _rut(text: str) -> str:
 
 
 def _each(change: Callable[[str], str], texts: pa.Array) -> pa.Array:
-    return text_array([None if v is None else change(v) for v in texts.to_pylist()])
+    """Changes every different text once."""
+    coded = texts.dictionary_encode()
+    changed = text_array([*map(change, coded.dictionary.to_pylist())])
+    return changed.take(coded.indices)
 
 
 def _ruts(texts: pa.Array) -> pa.Array:

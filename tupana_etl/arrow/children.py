@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import UNSET, Raw, UnsetType
 
 from tupana_etl.arrow import cells
-from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, column_array, null_keys, reject
-from tupana_etl.arrow.wire import UNFIT, Opened, Wire, joined
+from tupana_etl.arrow.rows import Reject, Wrong, batch_schema, build, reject
+from tupana_etl.arrow.wire import UNFIT, Cells, Wire, joined
 from tupana_etl.streams import Stream
 
 SOME = "~"
@@ -32,25 +34,32 @@ class ChildDecoder:
         self._decoder: tuple[Any, msgspec.json.Decoder[Any]] | None = None
 
     def decode(
-        self, rows: list[Any], ids: list[str], where: Mapping[str, str], order: range
+        self, table: Mapping[str, Cells], ids: pa.Array, where: Mapping[str, str], order: range
     ) -> tuple[pa.RecordBatch, dict[int, str], list[Reject]]:
         """The children, the rejects, and between them the parents that do not say theirs.
 
         Those are given by position, with the mark that goes into ``_absent``: the stream's
         name where they say nothing, with ``SOME`` behind it where some could not be taken.
         """
-        raws = [getattr(row, self._outer) for row in rows]
-        try:
-            lists = self._typed(raws)
-        except UNFIT:
-            return self._one_by_one(raws, ids, where, order)
-        kids = [kid for listed in lists for kid in listed or ()]
-        batch, wrong = self._batch(kids, *_places(lists, ids, order), where)
-        if wrong:
-            return self._one_by_one(raws, ids, where, order)
-        return batch, self._unsaid(lists), []
+        raws = table.get(self._outer, (UNSET,) * len(order))
+        lists = self._fitting(raws)
+        if lists is not None:
+            kids = [*chain.from_iterable(listed or () for listed in lists)]
+            batch, wrong = self._batch(kids, _places(lists), ids, where, order)
+            if not wrong:
+                return batch, self._unsaid(lists), []
+        return self._one_by_one(raws, ids, where, order)
 
-    def _typed(self, raws: list[Any]) -> list[list[Any] | None]:
+    def _fitting(self, raws: Cells) -> list[list[Any] | None] | None:
+        """All lists in one go, None when some child does not fit; learns the keys they bring."""
+        try:
+            return self._typed(raws)
+        except UNFIT:
+            lists, _ = self._lists(raws, [""] * len(raws))
+            is_new = self._wire.learn(joined(kids) for kids in lists if kids)
+        return self._fitting(raws) if is_new else None
+
+    def _typed(self, raws: Cells) -> list[list[Any] | None]:
         """All lists in one go. Raises UNFIT when any child does not fit, or has a new key."""
         row = self._wire.row_type
         if self._decoder is None or self._decoder[0] is not row:
@@ -64,38 +73,40 @@ class ChildDecoder:
         return [_flat(o, self._inner) for o in lists] if self._inner else lists
 
     def _one_by_one(
-        self, raws: list[Any], ids: list[str], where: Mapping[str, str], order: range
+        self, raws: Cells, ids: pa.Array, where: Mapping[str, str], order: range
     ) -> tuple[pa.RecordBatch, dict[int, str], list[Reject]]:
-        lists, refused = self._lists(raws, ids)
-        unsaid = self._unsaid(lists)
+        names = ids.to_pylist()
+        lists, refused = self._lists(raws, names)
+        places = _places(lists)
+        owners = places.column("owner").to_pylist()
         flat = [raw for listed in lists for raw in listed or ()]
-        parents, places, orders = _places(lists, ids, order)
-        kids, rejects = self._take(flat, parents)
+        kids: list[Any] = []
+        taken: list[int] = []
+        rejects: list[Reject] = []
+        for i, raw in enumerate(flat):
+            try:
+                kids.append(self._wire.row_of(raw))
+                taken.append(i)
+            except UNFIT as error:
+                rejects.append(reject(self.stream, raw, str(error), "", names[owners[i]]))
         rejects += refused
-        kept = [i for i, kid in enumerate(kids) if kid is not None]
-        taken = [kids[i] for i in kept]
-        batch, wrong = self._batch(
-            taken,
-            [parents[i] for i in kept],
-            [places[i] for i in kept],
-            [orders[i] for i in kept],
-            where,
-        )
+        places = places.take(cells.int_array(taken))
+        batch, wrong = self._batch(kids, places, ids, where, order)
         for position, (column, why) in wrong.items():
-            raw = flat[kept[position]]
-            rejects.append(reject(self.stream, raw, why, column, parents[kept[position]]))
+            i = taken[position]
+            rejects.append(reject(self.stream, flat[i], why, column, names[owners[i]]))
         if wrong:
-            batch = batch.take(cells.int_array([i for i in range(len(taken)) if i not in wrong]))
-        lost = {*range(len(flat))} - {kept[i] for i in range(len(taken)) if i not in wrong}
-        unsaid |= {order.index(orders[i]): f"{self.stream.name}{SOME}" for i in lost}
+            kept = [i for i in range(len(taken)) if i not in wrong]
+            batch, taken = batch.take(cells.int_array(kept)), [taken[i] for i in kept]
+        lost = {*range(len(flat))} - {*taken}
+        unsaid = self._unsaid(lists)
+        unsaid |= {owners[i]: f"{self.stream.name}{SOME}" for i in lost}
         return batch, unsaid, rejects
 
     def _unsaid(self, lists: Sequence[Any]) -> dict[int, str]:
         return {i: self.stream.name for i, listed in enumerate(lists) if listed is None}
 
-    def _lists(
-        self, raws: list[Any], ids: list[str]
-    ) -> tuple[list[list[Raw] | None], list[Reject]]:
+    def _lists(self, raws: Cells, ids: list[str]) -> tuple[list[list[Raw] | None], list[Reject]]:
         """Each parent's list, None where it does not say; what is no list is rejected."""
         try:
             return self._opened(raws), []
@@ -111,7 +122,7 @@ class ChildDecoder:
                 rejects.append(reject(self.stream, raw, str(error), self._outer, parent))
         return lists, rejects
 
-    def _opened(self, raws: list[Any]) -> list[list[Raw] | None]:
+    def _opened(self, raws: Cells) -> list[list[Raw] | None]:
         lists = msgspec.json.decode(joined(raws), type=list[list[Raw] | None])
         if not self._inner:
             return lists
@@ -125,51 +136,25 @@ class ChildDecoder:
                 found = (found or []) + msgspec.json.decode(inner, type=list[Raw])
         return found if raws else []
 
-    def _take(self, flat: list[Raw], ids: list[str]) -> tuple[list[Any], list[Reject]]:
-        body = joined(flat)
-        for _ in range(2):
-            try:
-                return self._wire.rows(body), []
-            except UNFIT:
-                self._wire.learn(body)
-        kids: list[Any] = []
-        rejects: list[Reject] = []
-        for raw, parent in zip(flat, ids, strict=True):
-            try:
-                kids.append(self._wire.row_of(raw))
-            except UNFIT as error:
-                kids.append(None)
-                rejects.append(reject(self.stream, raw, str(error), "", parent))
-        return kids, rejects
-
     def _batch(
         self,
         kids: list[Any],
-        parents: list[str],
-        places: list[int],
-        order: list[int],
+        places: pa.RecordBatch,
+        ids: pa.Array,
         where: Mapping[str, str],
+        order: range,
     ) -> tuple[pa.RecordBatch, Wrong]:
-        bad: Wrong = {}
-        arrays = []
-        opened: Opened = {}
-        for column in self.stream.columns:
-            if column.name == "document_id":
-                arrays.append(cells.text_array(parents))
-            elif column.name == "position":
-                arrays.append(cells.int_array(places))
-            elif column.name in SLICED:
-                arrays.append(cells.constant(where.get(column.name), len(kids)))
-            else:
-                built, wrong = column_array(column, self._wire.cells(kids, column, opened))
-                if column.name in self.stream.key:
-                    bad.update(null_keys(column.name, built))
-                bad.update({i: (column.name, why) for i, why in wrong.items()})
-                arrays.append(built)
-        arrays.append(cells.text_array(self._wire.unknown_values(kids)))
-        arrays.append(cells.text_array([""] * len(kids)))
-        arrays.append(cells.int_array(order))
-        return pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream)), bad
+        """The children, of parents that have these ids, in the parents' order."""
+        built = build(self._wire, kids, self._columns, self.stream.key)
+        owner = places.column("owner")
+        own = {"document_id": ids.take(owner), "position": places.column("place")}
+        own |= {
+            name: cells.constant(where.get(name), len(kids)) for name in SLICED if name not in own
+        }
+        arrays = [own.get(c.name, built.arrays.get(c.name)) for c in self.stream.columns]
+        arrays += [self._wire.unknown_values(kids), cells.constant("", len(kids))]
+        arrays.append(pc.add(owner, cells.int_array([order.start])[0]))
+        return pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream)), built.bad
 
 
 def _flat(outers: list[Any] | None, inner: str) -> list[Any] | None:
@@ -182,17 +167,12 @@ def _flat(outers: list[Any] | None, inner: str) -> list[Any] | None:
     return lists[0] if len(lists) == 1 else [kid for kids in lists for kid in kids]
 
 
-def _places(
-    lists: Sequence[Sequence[Any] | None], ids: list[str], order: range
-) -> tuple[list[str], list[int], list[int]]:
-    """Of each child: its parent's id, its place from 1, its parent's number."""
-    parents: list[str] = []
-    places: list[int] = []
-    orders: list[int] = []
-    for listed, parent, number in zip(lists, ids, order, strict=True):
-        if listed:
-            count = len(listed)
-            parents += [parent] * count
-            places += range(1, count + 1)
-            orders += [number] * count
-    return parents, places, orders
+def _places(lists: Sequence[Sequence[Any] | None]) -> pa.RecordBatch:
+    """Of each child: ``owner``, the position of its parent, and its own ``place``, from 1."""
+    counts = [len(listed) if listed else 0 for listed in lists]
+    starts = cells.int_array([*accumulate(counts, initial=0)])
+    total = sum(counts)
+    nested = pa.ListArray.from_arrays(starts.cast(pa.int32()), pa.nulls(total))
+    owner = pc.list_parent_indices(nested)
+    place = pc.subtract(cells.int_array(range(1, total + 1)), starts.take(owner))
+    return pa.RecordBatch.from_arrays([owner, place], names=["owner", "place"])

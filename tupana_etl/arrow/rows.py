@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from tupana_etl.arrow import cells
-from tupana_etl.arrow.wire import UNFIT, as_text
+from tupana_etl.arrow.wire import UNFIT, Cells, Opened, Wire, as_text
 from tupana_etl.columns import Column
 from tupana_etl.streams import DROPPED, Stream, is_secret
 
@@ -37,12 +38,58 @@ def batch_schema(stream: Stream) -> pa.Schema:
     return pa.schema(fields + [pa.field(name, kind) for name, kind in service])
 
 
-def column_array(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
-    """The column, with null and a reason where a value does not fit."""
+@dataclass(frozen=True)
+class Built:
+    """Columns of some rows: what they hold, which rows say nothing of them, what does not fit."""
+
+    table: Mapping[str, Cells]
+    arrays: dict[str, pa.Array] = field(default_factory=dict)
+    nowhere: list[str] = field(default_factory=list)
+    """Columns that no row speaks of."""
+    unsaid: dict[int, list[str]] = field(default_factory=dict)
+    """Columns that only the row at this position does not speak of."""
+    bad: Wrong = field(default_factory=dict)
+
+    def absent(self, rows: int) -> pa.Array:
+        """The column ``_absent``."""
+        if not self.unsaid:
+            return cells.constant(_marks(self.nowhere), rows)
+        names = [self.nowhere + self.unsaid.get(i, []) for i in range(rows)]
+        return cells.text_array([*map(_marks, names)])
+
+
+def _marks(names: list[str]) -> str:
+    return f",{','.join(names)}," if names else ""
+
+
+def build(wire: Wire, rows: list[Any], columns: Iterable[Column], key: Sequence[str]) -> Built:
+    """The columns of rows that ``wire`` decoded."""
+    built, opened = Built(wire.table(rows)), Opened()
+    for column in columns:
+        name = column.name
+        values, wrong = wire.fitting_cells(rows, built.table, column, opened)
+        array, others = column_array(column, values, len(rows))
+        built.arrays[name] = array
+        built.bad.update({i: (name, why) for i, why in (wrong | others).items()})
+        if name in key:
+            built.bad.update(null_keys(name, array))
+        if values is None:
+            built.nowhere.append(name)
+        elif (array.null_count or column.null_as is not None) and UNSET in values:
+            for position in (i for i, value in enumerate(values) if value is UNSET):
+                built.unsaid.setdefault(position, []).append(name)
+    return built
+
+
+def column_array(
+    column: Column, values: Cells | None, rows: int
+) -> tuple[pa.Array, dict[int, str]]:
+    """The column, with null and a reason where a value does not fit; null where no row of
+    ``rows`` has a value."""
     try:
-        texts = as_text(values, column.kind)
-    except UnicodeError:
-        return _column_of_odd_bytes(column, values)
+        texts = pa.nulls(rows, pa.string()) if values is None else as_text(values, column.kind)
+    except UNFIT:
+        return _column_of_odd_bytes(column, values or ())
     if column.null_as is not None:
         texts = pc.fill_null(texts, cells.text_array([column.null_as])[0])
     if texts.null_count == len(texts):
@@ -50,14 +97,15 @@ def column_array(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int,
     return cells.build(column.kind, texts)
 
 
-def _column_of_odd_bytes(column: Column, values: list[Any]) -> tuple[pa.Array, dict[int, str]]:
+def _column_of_odd_bytes(column: Column, values: Cells) -> tuple[pa.Array, dict[int, str]]:
     bad: dict[int, str] = {}
     for position, value in enumerate(values):
         try:
             as_text([value], column.kind)
-        except UnicodeError as error:
+        except UNFIT as error:
             bad[position] = str(error)
-    array, others = column_array(column, [None if i in bad else v for i, v in enumerate(values)])
+    kept = [UNSET if i in bad else v for i, v in enumerate(values)]
+    array, others = column_array(column, kept, len(kept))
     return array, bad | others
 
 
