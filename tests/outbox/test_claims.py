@@ -3,16 +3,19 @@ person, inside the eight days, and registered at most once whatever breaks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tupana_etl.domain import SANTIAGO
-from tupana_etl.outbox import legal_acts
+from tupana_etl.domain import SANTIAGO, utcnow
+from tupana_etl.errors import ConfigError
+from tupana_etl.outbox import legal_acts, resolve, rows, status
+from tupana_etl.outbox.ledger import open_ledger
 from tupana_etl.outbox.payment_contract import ACCEPTANCES, CLAIMS, LEGAL_ACTS
 from tupana_etl.outbox.plan import Plan
+from tupana_etl.outbox.run import Pace
 from tupana_etl.outbox.states import State
 from tupana_etl.pipeline import refresh
 
@@ -21,9 +24,9 @@ from .till import Document, Till, fault, open_till
 PENDING = "acceptance = 'pending' AND payment_method = '2'"
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Till]:
-    with open_till(documents=200) as opened:
+@pytest.fixture(scope="module", params=[pytest.param("2026-04", marks=pytest.mark.long), "2026-08"])
+def served(request: pytest.FixtureRequest) -> Iterator[Till]:
+    with open_till(contract=request.param, documents=200) as opened:
         yield opened
 
 
@@ -72,6 +75,19 @@ def test_a_claim_waits_for_the_flag_and_for_a_person(till: Till, pending: list[D
     assert till.plan_claims(row).rows[0].state == State.VERIFIED
     assert till.plan_payments(row).rows[0].state == State.VERIFIED, "done is done, flag or not"
     assert till.send().requests == 0
+
+
+def test_in_the_older_era_a_lost_claim_is_read_and_adopted() -> None:
+    """The whole of this file runs there in the long suite."""
+    with open_till(contract="2026-04", list_rows="lean", documents=100) as till:
+        document = till.received(PENDING)[0]
+        row = till.claim("claim:1", document)
+        till.approve(till.plan_claims(row))
+        till.desk.lever("/faults", faults=[fault("lost")])
+        result = till.send()
+        assert (result.counts, result.requests) == ({State.VERIFIED: 1}, 1), result.notices
+        assert registered(till, document) == {"RCD": 1}
+        assert till.plan_claims(row).rows[0].state == State.VERIFIED
 
 
 def test_without_the_flag_an_approval_is_lost(till: Till, pending: list[Document]) -> None:
@@ -171,11 +187,7 @@ def test_what_was_said_since_the_plan_counts(
 
 def test_the_eight_days_are_counted_to_the_second(till: Till, pending: list[Document]) -> None:
     document = pending[0]
-    (until,) = till.ask(
-        "SELECT strftime(timezone('UTC', accept_deadline), '%Y-%m-%dT%H:%M:%S+00:00') "
-        f"FROM marts.documents WHERE doc_key = '{'|'.join(document[:3])}'"
-    )[0]
-    end = datetime.fromisoformat(until)
+    end = end_of(till, document)
 
     def at(seconds: float) -> dict[str, Any]:
         return {"clock": lambda: end + timedelta(seconds=seconds)}
@@ -238,6 +250,106 @@ def test_what_sii_refuses_is_rejected(till: Till, pending: list[Document]) -> No
     result = till.send()
     assert result.counts == {State.REJECTED: 1}
     assert "8 días" in result.rows[0].reason
+
+
+def test_an_error_of_sii_may_hide_what_it_registered(till: Till, pending: list[Document]) -> None:
+    till.approve(till.plan_claims(till.claim("claim:1", pending[0])))
+    till.desk.lever("/faults", faults=[fault("done_status", 400)])
+    result = till.send()
+    assert (result.counts, result.requests) == ({State.VERIFIED: 1}, 1), result.notices
+    assert "refused, and is registered" in result.rows[0].reason
+    assert registered(till, pending[0]) == {"RCD": 1}
+
+
+@pytest.mark.parametrize("failpoint", ["attempt.after", "result.before", "result.after"])
+def test_killed_at_a_refusal_it_still_ends_as_refused_or_at_a_person(
+    till: Till, pending: list[Document], failpoint: str
+) -> None:
+    till.approve(till.plan_claims(till.claim("claim:1", pending[0])))
+    till.desk.lever("/clock", days=9)
+    assert till.desk.send(till.home, failpoint) != 0
+    result = till.send()
+    told = State.REJECTED if failpoint == "result.after" else State.QUARANTINED
+    assert (result.counts, result.requests) == ({told: 1}, 0)
+    assert registered(till, pending[0]) == {}
+
+
+def end_of(till: Till, document: Document) -> datetime:
+    """Of the eight days."""
+    (until,) = till.ask(
+        "SELECT strftime(timezone('UTC', accept_deadline), '%Y-%m-%dT%H:%M:%S+00:00') "
+        f"FROM marts.documents WHERE doc_key = '{'|'.join(document[:3])}'"
+    )[0]
+    return datetime.fromisoformat(until)
+
+
+def before(end: datetime) -> Callable[[float], dict[str, Any]]:
+    """A clock that runs, so many hours before an end."""
+
+    def at(hours: float) -> dict[str, Any]:
+        ahead = end - timedelta(hours=hours) - utcnow()
+        return {"clock": lambda: utcnow() + ahead}
+
+    return at
+
+
+def test_a_lost_claim_is_released_before_its_eight_days_end(
+    till: Till, pending: list[Document]
+) -> None:
+    """Half of what is left is waited for, and an answer that was late after all is no second."""
+    at = before(end_of(till, pending[0]))
+    till.approve(till.plan_claims(till.claim("claim:1", pending[0]), **at(8)))
+    till.desk.lever("/faults", faults=[fault("later", 3600)])
+    lost = till.send(**at(8))
+    assert lost.counts == {State.QUARANTINED: 1}
+    until = f"{end_of(till, pending[0]).astimezone(SANTIAGO):%Y-%m-%d %H:%M}"
+    assert f"SII takes it until {until}" in lost.rows[0].reason
+    assert "a person may release it from" in lost.rows[0].reason
+    assert any("8 h from now" in text for text in lost.notices)
+    for hours in (7.0, 6.0):
+        till.send(**at(hours))
+        with pytest.raises(ConfigError, match="of 4 h after"):
+            till.resolve("claim:1", "release", **at(hours))
+    assert till.resolve("claim:1", "release", **at(3.9)).state is State.READY
+    result = till.send(**at(3.9))
+    assert (result.counts, result.requests) == ({State.VERIFIED: 1}, 1)
+    till.desk.lever("/clock", hours=2)
+    assert registered(till, pending[0]) == {"RCD": 1}
+
+
+def test_a_lost_claim_whose_time_is_over_is_given_up(till: Till, pending: list[Document]) -> None:
+    at = before(end_of(till, pending[0]))
+    till.approve(till.plan_claims(till.claim("claim:1", pending[0]), **at(1)))
+    till.desk.lever("/faults", faults=[fault("reset")])
+    till.send(**at(1))
+    for hours in (0.5, -0.1):
+        told = till.send(**at(hours))
+    assert any("eight days are over" in text for text in told.notices)
+    with pytest.raises(ConfigError, match="The eight days"):
+        till.resolve("claim:1", "release", **at(-0.2))
+    with open_ledger(till.home, at(-0.2)["clock"]) as ledger:
+        (row,) = rows.everything(ledger)
+        assert "The eight days" in resolve.advice(ledger, row, Pace())
+        assert "--release" not in resolve.advice(ledger, row, Pace())
+    assert till.resolve("claim:1", "abandon").state is State.ABANDONED
+
+
+def test_the_end_of_the_eight_days_is_said_aloud(till: Till, pending: list[Document]) -> None:
+    made = till.plan_claims(till.claim("claim:1", pending[0]))
+    end = end_of(till, pending[0])
+    assert made.rows[0].state == State.PLANNED
+    with open_ledger(till.home) as ledger:
+        waiting = rows.everything(ledger)
+    assert status.until(waiting[0]) == end
+    assert status.deadlines(waiting, end - timedelta(hours=49)) == []
+    (soon,) = status.deadlines(waiting, end - timedelta(hours=5))
+    assert "5 h from now: row claim:1, RCD, is PLANNED" in soon
+    (late,) = status.deadlines(waiting, end + timedelta(hours=5))
+    assert "over since" in late
+    till.approve(made)
+    till.send()
+    with open_ledger(till.home) as ledger:
+        assert status.deadlines(rows.everything(ledger), end) == []
 
 
 def test_a_register_that_cannot_be_read_stops_the_act(till: Till, pending: list[Document]) -> None:

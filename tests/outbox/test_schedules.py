@@ -126,19 +126,24 @@ def test_a_lost_answer_is_found_in_the_list(till: Till, kind: str, argument: Any
 
 
 @pytest.mark.parametrize(("kind", "argument"), [("reset", None), ("status", 504)])
-def test_a_lost_call_waits_for_a_person(till: Till, kind: str, argument: Any) -> None:
+def test_a_lost_schedule_takes_two_people(till: Till, kind: str, argument: Any) -> None:
     ready(till)
     lose(till, kind, argument)
     result = till.send()
     assert (result.counts, result.requests) == ({State.QUARANTINED: 1}, 1)
     assert till.send().requests == 0
     with pytest.raises(ConfigError, match="may still happen"):
-        till.resolve("contract:1", "release")
+        till.resolve("contract:1", "release", also_by="Berta")
     with pytest.raises(ConfigError, match="nothing to"):
         till.resolve("contract:1", "adopt", document="701")
     tomorrow: dict[str, Any] = {"clock": lambda: utcnow() + timedelta(hours=25)}
     till.send(**tomorrow)
-    assert till.resolve("contract:1", "release", **tomorrow).state is State.READY
+    for second in ("", " ANA"):
+        with pytest.raises(ConfigError, match="Making a schedule once more takes two people"):
+            till.resolve("contract:1", "release", also_by=second, **tomorrow)
+    assert there(till) == []
+    released = till.resolve("contract:1", "release", also_by="Berta", **tomorrow)
+    assert released.state is State.READY
     assert till.send(**tomorrow).counts == {State.VERIFIED: 1}
     assert len(there(till)) == 1
 

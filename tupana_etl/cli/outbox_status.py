@@ -9,6 +9,7 @@ from typing import Any
 
 from tupana_etl import settings
 from tupana_etl.cli import output, tables
+from tupana_etl.domain import utcnow
 from tupana_etl.outbox import status
 from tupana_etl.outbox.approve import waiting
 from tupana_etl.outbox.ledger import exists, open_ledger
@@ -43,7 +44,13 @@ def row_of(intent: Intent) -> dict[str, Any]:
         *("folio", "reason_code", "flags", "generation", "acknowledged_by", "updated_at"),
     )
     told = {name: getattr(intent, name) for name in names}
-    return {"state": str(intent.state), **told, "event": status.event_of(intent) or None}
+    end = status.until(intent)
+    return {
+        "state": str(intent.state),
+        **told,
+        "event": status.event_of(intent) or None,
+        "until": end and end.isoformat(),
+    }
 
 
 def _tell(
@@ -62,6 +69,9 @@ def _tell(
         tell_rows(listed if everything else listed[:SHOWN])
         if not everything and len(listed) > SHOWN:
             output.write(f"… {output.number(len(listed) - SHOWN)} more (--all)")
+    for urgent in status.deadlines(intents, utcnow()):
+        output.write()
+        output.write(output.paragraph(urgent))
     for plan_hash, source, count, why in plans:
         text = f"{output.number(count)} rows of {output.printable(source)} wait for approval"
         output.write()

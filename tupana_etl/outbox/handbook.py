@@ -133,8 +133,12 @@ receiver at SII (Ley 19.983 art. 3). A row that holds one is blocked unless the 
 - After a claim nothing is accepted, and after an acceptance nothing is claimed; another claim, or
   the other acceptance, may follow. What SII has registered already is adopted.
 - SII's register of the document is read before and after. A lost answer is read, never sent again:
-  registered, or QUARANTINED. A release takes look-ups over a day; when the eight days end before
-  that, do it at SII yourself and then adopt or abandon the row.
+  registered, or QUARANTINED. A refusal is read too, because SII's errors come as refusals and may
+  follow what it registered: VERIFIED when it is there, REJECTED when it is not.
+- A lost act may be released once look-ups over a day found nothing, or over half of what was left
+  of the eight days, a quarter of an hour at least: SII registers an act once, however late the
+  first call was. `send` and `status` say aloud when fewer than 48 hours are left; when none are,
+  nothing is released and the row is to be abandoned.
 - `marts.documents.acceptance` follows at the next sync, or within seconds with `webhooks serve`."""
 
 
@@ -174,8 +178,9 @@ SCHEDULES_AFTER = """Types: {types}. Frequencies: {often}.
   it, and nothing is sent. Two rows that ask for the same are blocked: another key would invoice
   twice.
 - A lost answer is looked for in the list by content; what is not there is QUARANTINED and a named
-  person decides: `tupana outbox resolve ROW_KEY --adopt SCHEDULE`, or `--release` after three
-  look-ups over a day.
+  person decides: `tupana outbox resolve ROW_KEY --adopt SCHEDULE`. Made twice it would invoice
+  twice, so `--release` takes two people (`--by NAME --also-by NAME`), after three look-ups over a
+  day.
 - VERIFIED means: in the list, as asked. `raw.scheduled_documents` has it after the next sync.
 - A schedule that was made is changed, paused or ended at Tu Pana; a row that changed is a
   `CONFLICT`."""

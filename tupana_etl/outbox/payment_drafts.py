@@ -20,6 +20,7 @@ from tupana_etl.outbox.known import Known, Received
 from tupana_etl.outbox.legal_acts import Act
 from tupana_etl.outbox.payment_contract import ACCEPTANCES, COLUMNS, LEGAL_ACTS, PAYABLE
 from tupana_etl.outbox.reasons import Problem
+from tupana_etl.outbox.states import PAYMENT
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -48,6 +49,12 @@ def entry_of(payload: bytes | None) -> Payment | Act:
     if payment.event_code not in LEGAL_ACTS:
         return payment
     return msgspec.json.decode(payload or b"", type=Act)
+
+
+def act_of(op: str, payload: bytes | None) -> Act | None:
+    """The act at SII that a row asks for; None of every other row."""
+    entry = None if op != PAYMENT or payload is None else entry_of(payload)
+    return entry if isinstance(entry, Act) else None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from tupana_etl.outbox import legal_acts, reading, rows
 from tupana_etl.outbox.deliver import freeze_and_deliver
 from tupana_etl.outbox.legal_acts import Act
-from tupana_etl.outbox.payment_drafts import entry_of
+from tupana_etl.outbox.payment_drafts import act_of, entry_of
 from tupana_etl.outbox.reading import Seen
+from tupana_etl.outbox.reconcile import release_after
 from tupana_etl.outbox.run import Run, together
 from tupana_etl.outbox.states import PAYMENT, State
 
@@ -113,17 +114,34 @@ async def _settle_doubt(run: Run, intent: rows.Intent) -> None:
     seen = await see(run, intent)
     if seen is None:
         return
+    refused = reading.was_refused(run, intent)
     if reads_as_wanted(intent, seen):
-        reading.adopt(run, intent, "the answer was lost; found by reading")
+        how = "it was refused, and is registered" if refused else "the answer was lost"
+        reading.adopt(run, intent, f"{how}; found by reading")
     elif reading.is_settled(run, intent, seen.at):
+        if refused:
+            reading.reject(run, intent)
+            return
         reading.note_miss(run, intent)
         reading.to_a_person(
             run,
             intent,
             "answer_lost",
             "the answer was lost and the document does not read so: it may not have been "
-            "booked, and it is not sent again by itself",
+            f"booked, and it is not sent again by itself{_until(run, intent)}",
         )
+
+
+def _until(run: Run, intent: rows.Intent) -> str:
+    """Until when a lost act may be sent once more, and from when."""
+    act = act_of(intent.op, intent.payload)
+    if act is None or act.deadline is None:
+        return ""
+    earliest = reading.last_attempt(run, intent) + release_after(run.ledger, run.pace, intent)
+    return (
+        f". SII takes it until {legal_acts.told(act.deadline)}; a person may release it from "
+        f"{legal_acts.told(earliest)} on, when {run.pace.misses} readings found nothing"
+    )
 
 
 async def _look_after(run: Run, intent: rows.Intent) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from tupana_etl.errors import ConfigError
-from tupana_etl.outbox import cessions, payments, rows, schedules
+from tupana_etl.outbox import cessions, legal_acts, payments, reading, rows, schedules
+from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.payment_drafts import act_of
 from tupana_etl.outbox.reconcile import is_surely_absent
 from tupana_etl.outbox.run import Run
 from tupana_etl.outbox.states import CESSION, SCHEDULE, State
+
+BY_TWO = {CESSION: "Ceding", SCHEDULE: "Making a schedule"}
+"""What takes two people to be done once more: done twice, it sells or invoices twice."""
 
 
 async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason: str) -> None:
@@ -53,19 +58,23 @@ async def adopt(run: Run, row: rows.Intent, document_id: str, *, by: str, reason
 async def release(run: Run, row: rows.Intent, *, by: str, also_by: str, reason: str) -> int:
     """It surely never happened: the row's next generation is READY. Returns its id.
 
-    A cession takes two people. Raises ConfigError, and nothing is changed, while it is not
-    sure: it reads as wanted or otherwise than before, or was not looked for often and long
-    enough.
+    What is in ``BY_TWO`` takes two people. Raises ConfigError, and nothing is changed, while it
+    is not sure: it reads as wanted or otherwise than before, or was not looked for often and
+    long enough; and when it is an act whose eight days are over.
     """
     names = f"{by} and {also_by.strip()}" if also_by.strip() else by
-    if row.op == CESSION and also_by.strip().casefold() in ("", by.strip().casefold()):
+    if row.op in BY_TWO and _folded(also_by) in ("", _folded(by)):
         raise ConfigError(
-            "Ceding once more takes two people: give --also-by with another name than --by. "
-            "Nothing was changed."
+            f"{BY_TWO[row.op]} once more takes two people: give --also-by with another name than "
+            "--by. Nothing was changed."
         )
+    over = too_late(run.ledger, row)
+    if over:
+        raise ConfigError(f"Row {row.row_key} is not released. {over} Nothing was changed.")
     if not await _absent(run, row):
         what = "Its schedule" if row.op == SCHEDULE else f"Document {row.document_id}"
         raise ConfigError(f"{what} reads as row {row.row_key} wants it. Adopt it instead.")
+    reading.note_miss(run, row)
     doubt = is_surely_absent(run.ledger, run.pace, row)
     if doubt:
         raise ConfigError(f"Row {row.row_key} may still happen: {doubt}")
@@ -87,6 +96,18 @@ async def release(run: Run, row: rows.Intent, *, by: str, also_by: str, reason: 
         return rows.next_generation(
             run.ledger, row, approval_id=int(approval.lastrowid or 0), actor=names, reason=reason
         )
+
+
+def too_late(ledger: Ledger, row: rows.Intent) -> str:
+    """Why an act at SII is of no use any more, as a sentence; '' while it is, and of other rows."""
+    act = act_of(row.op, row.payload)
+    if act is None or act.deadline is None:
+        return ""
+    return legal_acts.out_of_time(act.event_code, act.deadline, ledger.clock())
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 async def _check_schedule(run: Run, row: rows.Intent, number: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tupana_etl.api.outcomes import Kind
 from tupana_etl.domain import canonical_rut
 from tupana_etl.errors import ApiError, Fatal, NotFound
 from tupana_etl.outbox import envelopes, facts, failpoints, rows
@@ -224,6 +225,26 @@ def to_a_person(run: Run, intent: rows.Intent, code: str, reason: str) -> None:
             reason,
             actor=intent.op,
             evidence={"document": intent.document_id},
+        )
+
+
+def was_refused(run: Run, intent: rows.Intent) -> bool:
+    """Whether the last attempt of a row of unknown outcome was answered with a refusal."""
+    tried = envelopes.attempts(run.ledger, intent.envelope_id or 0)
+    return bool(tried) and tried[-1].outcome == Kind.REFUSED
+
+
+def reject(run: Run, intent: rows.Intent) -> None:
+    """What was refused is not there either: the refusal stands, in its own words."""
+    with run.ledger.transaction():
+        rows.move(
+            run.ledger,
+            intent.id,
+            State.REJECTED,
+            actor=intent.op,
+            reason=intent.reason,
+            evidence={"document": intent.document_id},
+            reason_code="refused",
         )
 
 

@@ -18,6 +18,7 @@ from tupana_etl.outbox.envelopes import Envelope
 from tupana_etl.outbox.facts import Facts
 from tupana_etl.outbox.ledger import Ledger, stamp
 from tupana_etl.outbox.look import Sight, look_up
+from tupana_etl.outbox.payment_drafts import act_of
 from tupana_etl.outbox.rebuild import REBUILT
 from tupana_etl.outbox.run import Pace, Run, by_company
 from tupana_etl.outbox.settle import quarantine
@@ -165,13 +166,27 @@ def is_surely_absent(ledger: Ledger, pace: Pace, intent: rows.Intent) -> str:
     at = misses(ledger, intent)
     last = _last_attempt(ledger, intent)
     since = timedelta(0) if not at or last is None else at[-1] - last
-    if len(at) >= pace.misses and since >= pace.misses_over:
+    over = release_after(ledger, pace, intent)
+    if len(at) >= pace.misses and since >= over:
         return ""
-    hours = pace.misses_over.total_seconds() / 3600
     return (
         f"{len(at)} of {pace.misses} look-ups found nothing, the last {_hours(since)} of "
-        f"{hours:.0f} h after the last attempt. Every `tupana outbox send` looks once."
+        f"{_hours(over).removesuffix('.0')} h after the last attempt. Every `tupana outbox send` "
+        "looks once."
     )
+
+
+def release_after(ledger: Ledger, pace: Pace, intent: rows.Intent) -> timedelta:
+    """How long after its last attempt a row must stay away before a person may release it.
+
+    An act at SII that may be sent for less than twice that long: half of what is left, and a
+    quarter of an hour at least. SII's register holds each act of a document once (web service
+    v1.2), so one that was late after all is not registered twice.
+    """
+    act, last = act_of(intent.op, intent.payload), _last_attempt(ledger, intent)
+    if act is None or act.deadline is None or last is None:
+        return pace.misses_over
+    return min(pace.misses_over, max(pace.overdue, (act.deadline - last) / 2))
 
 
 def _hours(since: timedelta) -> str:

@@ -33,9 +33,9 @@ async def decide(
 ) -> rows.Intent:
     """Carries out one of ``DECISIONS`` about a row; the row's newest generation after it.
 
-    ``adopt`` needs the id of the ``document``, releasing a cession a second
-    person (``also_by``). Raises ConfigError, with nothing changed,
-    when nobody is named, no reason is given, or the row does not allow it.
+    ``adopt`` needs the id of the ``document``, releasing a cession or a schedule a second
+    person (``also_by``). Raises ConfigError, with nothing changed, when nobody is named, no
+    reason is given, or the row does not allow it.
     """
     if not by.strip() or not reason.strip():
         raise ConfigError("A decision has a name and a reason. Nothing was changed.")
@@ -180,9 +180,13 @@ def advice(ledger: Ledger, row: rows.Intent, pace: Pace) -> str:
     exists = row.document_id is not None
     if exists and row.op == ISSUE:
         return f"--adopt {row.document_id} if that document stands as it is, or --abandon"
+    over = read_resolve.too_late(ledger, row)
+    if over:
+        return f"--adopt {row.document_id} once it reads so, or --abandon. {over}"
     doubt = is_surely_absent(ledger, pace, row)
     if not doubt:
-        return "--release (it surely never happened), or --abandon"
+        two = " by two people, with --also-by" if row.op in read_resolve.BY_TWO else ""
+        return f"--release{two} (it surely never happened), or --abandon"
     found = (
         f"--adopt {row.document_id} once it reads so"
         if exists

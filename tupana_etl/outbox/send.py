@@ -41,6 +41,7 @@ from tupana_etl.outbox.results import poll
 from tupana_etl.outbox.run import Pace, Run, Sleep, Tell, incidents, is_incident, together
 from tupana_etl.outbox.settle import unknown_after_crash
 from tupana_etl.outbox.states import CESSION, ISSUE, PAYMENT, SCHEDULE, State
+from tupana_etl.outbox.status import deadlines
 from tupana_etl.outbox.verify import verify
 from tupana_etl.settings import Settings
 
@@ -140,6 +141,8 @@ async def send(
             wanted = {i.id for i in _of_kind(ledger, only) if i.state in followed}
             await _rounds(run, settings, only)
         wanted |= {i.id for i in _of_kind(ledger, only) if _untold(i)}
+        for urgent in deadlines(_of_kind(ledger, only), ledger.clock()):
+            run.notice(urgent)
         return SendResult(
             run.proof.environment,
             run.proof.why,

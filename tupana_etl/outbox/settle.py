@@ -10,6 +10,7 @@ from tupana_etl.api.outcomes import Item, Kind, Outcome
 from tupana_etl.outbox import cession_answers, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Attempt, Envelope
 from tupana_etl.outbox.ledger import Ledger
+from tupana_etl.outbox.payment_drafts import act_of
 from tupana_etl.outbox.states import CESSION, State
 from tupana_etl.outbox.window import MAX_SKEW
 
@@ -34,7 +35,8 @@ def settle(ledger: Ledger, envelope: Envelope, attempt: Attempt, outcome: Outcom
     failpoints.hit("result.before")
     with ledger.transaction():
         foreign = _foreign(ledger, envelope, outcome)
-        ambiguous = outcome.kind is Kind.AMBIGUOUS
+        refused_act = outcome.kind is Kind.REFUSED and _is_act(ledger, envelope)
+        ambiguous = outcome.kind is Kind.AMBIGUOUS or refused_act
         envelopes.close_attempt(
             ledger,
             attempt,
@@ -50,7 +52,7 @@ def settle(ledger: Ledger, envelope: Envelope, attempt: Attempt, outcome: Outcom
         if outcome.skew is not None and abs(outcome.skew) > MAX_SKEW:
             why = f"our clock and the server's differ by {outcome.skew:.0f} s"
             envelopes.close_window(ledger, envelope.id, why)
-        done = _Case(ledger, envelope, attempt, outcome, foreign).decide()
+        done = _Case(ledger, envelope, attempt, outcome, foreign, refused_act).decide()
     failpoints.hit("result.after")
     return done
 
@@ -104,6 +106,8 @@ class _Case:
     attempt: Attempt
     outcome: Outcome
     foreign: str
+    refused_act: bool
+    """SII's errors come as refusals, and may follow what SII did register: it is read first."""
 
     def decide(self) -> Settled:
         if self.foreign:
@@ -119,9 +123,9 @@ class _Case:
         match self.outcome.kind:
             case Kind.ACCEPTED:
                 return self._accepted()
-            case Kind.REFUSED:
+            case Kind.REFUSED if not self.refused_act:
                 return self._refused()
-            case Kind.AMBIGUOUS:
+            case Kind.REFUSED | Kind.AMBIGUOUS:
                 self._move(State.UNKNOWN, self.outcome.reason)
             case _:  # nothing was processed: as before the attempt
                 self._move(State.BOUND, self.outcome.reason)
@@ -238,6 +242,10 @@ class _Case:
             "batch": self.outcome.batch_id,
         }
         return {name: value for name, value in told.items() if value is not None}
+
+
+def _is_act(ledger: Ledger, envelope: Envelope) -> bool:
+    return any(act_of(i.op, i.payload) for i in envelopes.members(ledger, envelope.id))
 
 
 def _fits(items: Sequence[Item], count: int) -> bool:

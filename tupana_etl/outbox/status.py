@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from tupana_etl.outbox import rows
+from tupana_etl.outbox import legal_acts, rows
 from tupana_etl.outbox.ledger import Ledger
-from tupana_etl.outbox.payment_drafts import entry_of
+from tupana_etl.outbox.payment_drafts import act_of, entry_of
 from tupana_etl.outbox.rows import Intent
 from tupana_etl.outbox.run import is_incident
 from tupana_etl.outbox.states import PAYMENT, RESTING, State
@@ -28,6 +28,10 @@ NEXT: dict[State, str] = {
 """What a person does about a row in each state that is not at rest."""
 
 
+URGENT = timedelta(hours=48)
+"""Before the end of an act's eight days, when it is said aloud."""
+
+
 def is_settled(intent: Intent) -> bool:
     """Verified, given up, or seen and accepted by a person: nothing is left to do."""
     if intent.acknowledged_by is not None:
@@ -40,6 +44,31 @@ def event_of(intent: Intent) -> str:
     if intent.op != PAYMENT or intent.payload is None:
         return ""
     return entry_of(intent.payload).event_code
+
+
+def until(intent: Intent) -> datetime | None:
+    """Until when SII takes the act that a row asks for; None of every other row."""
+    act = act_of(intent.op, intent.payload)
+    return None if act is None else act.deadline
+
+
+def deadlines(intents: Iterable[Intent], now: datetime) -> list[str]:
+    """What to say of acts at SII that are not done and whose time is about to end, or ended
+    with nobody having decided; the first to end first."""
+    ends = [(end, i) for i in intents if not is_settled(i) and (end := until(i)) is not None]
+    return [
+        _deadline(intent, end, now)
+        for end, intent in sorted(ends, key=lambda each: each[0])
+        if end - now <= URGENT
+    ]
+
+
+def _deadline(intent: Intent, end: datetime, now: datetime) -> str:
+    what = f"row {intent.row_key}, {event_of(intent)}, is {intent.state}"
+    hours = (end - now).total_seconds() / 3600
+    if hours <= 0:
+        return f"The eight days are over since {legal_acts.told(end)}: {what}."
+    return f"SII takes it until {legal_acts.told(end)}, {hours:.0f} h from now: {what}."
 
 
 def current(ledger: Ledger) -> list[Intent]:
