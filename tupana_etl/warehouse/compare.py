@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tupana_etl.arrow.cells import int_array
 from tupana_etl.streams import Stream, children
 from tupana_etl.warehouse.merge import business_hash, parent_columns, same_key, some_rejected
 
@@ -38,10 +39,11 @@ def differing(
     for child in children(stream.name):
         cursor.register(f"arriving_{child.name}", tables[child.name])
         questions.append(_children_differ(stream, child))
-    found = cursor.sql(
-        f"SELECT DISTINCT _row FROM ({' UNION ALL '.join(questions)})", params=_span(rows)
-    ).to_arrow_table()
-    return found.column("_row").combine_chunks()
+    # One by one, and as rows: put together, or asked for as Arrow, they take half as long again.
+    span, found = _span(rows), set[int]()
+    for question in questions:
+        found.update(row for (row,) in cursor.execute(question, span).fetchall())
+    return int_array(sorted(found))
 
 
 def _span(rows: pa.Table) -> dict[str, str]:

@@ -103,16 +103,16 @@ class Known:
             if self._knows_none(cursor, stream):
                 return 0, []
             cursor.register("seen", seen)
-            cursor.execute(
-                f"CREATE TEMP TABLE known AS FROM history.{stream.name} WHERE {condition}", values
-            )
-            counted = cursor.execute("SELECT count(*) FROM known").fetchone()
+            named = {*stream.key, *({"id"} & stream.by_name.keys())}
+            names = ", ".join(f'"{name}"' for name in sorted(named))
+            known = f"(SELECT {names} FROM history.{stream.name} WHERE {condition})"
+            counted = cursor.execute(f"SELECT count(*) FROM {known}", values).fetchone()
             refused = "AND NOT list_contains(?, t.id)" if "id" in stream.by_name else "AND ? <> []"
             rows = cursor.execute(
-                f"""SELECT [{key}] FROM known t
+                f"""SELECT [{key}] FROM {known} t
                 ANTI JOIN seen s ON {same_key(stream.key, "s", "t")}
                 WHERE true {refused if rejected else ""} ORDER BY ALL""",
-                [rejected] if rejected else [],
+                [*values, rejected] if rejected else values,
             ).fetchall()
         return int(counted[0]) if counted else 0, [found for (found,) in rows]
 
