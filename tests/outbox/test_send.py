@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -211,3 +212,19 @@ def test_a_disk_that_fails_at_any_commit_sends_nothing_more(office: Office, comm
     assert posts <= 2
     assert office.send().counts == {State.VERIFIED: 2}
     office.check()
+
+
+def test_another_ledger_of_the_same_company_is_seen_and_said(office: Office) -> None:
+    """Two machines cannot be kept apart from here; the second to look says so, once."""
+    other, later = (Office(office.home.with_name(name)) for name in ("other", "later"))
+    other.vendor = later.vendor = office.vendor
+    office.approve("a", "b")
+    assert office.send().notices == []
+    other.approve("c")
+    (said,) = other.send().notices
+    assert "row key of another ledger" in said
+    office.approve("d")
+    assert office.send().notices, "and so does the first"
+    later.at = office.at = office.at + timedelta(days=1)
+    later.approve("e", date="2026-11-25")
+    assert later.send().notices == [], "what was issued before a ledger began may be an old one's"

@@ -88,6 +88,8 @@ class Run:
     tell: Tell = lambda counts: None
     sent: int = 0
     """POSTs of this run."""
+    strangers: set[str] = field(default_factory=set, repr=False)
+    """Companies of which it was said that another ledger issues for them."""
     sought: set[int] = field(default_factory=set, repr=False)
     """READY rows that a look-up after a rebuild did not find."""
     looked: set[int] = field(default_factory=set, repr=False)

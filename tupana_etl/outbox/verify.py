@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 from tupana_etl.api.pages import read_pages
+from tupana_etl.domain import SANTIAGO
 from tupana_etl.errors import ApiError, ConfigError, Fatal
 from tupana_etl.outbox import facts, failpoints, proof, rows
 from tupana_etl.outbox.facts import Facts
@@ -97,6 +99,7 @@ async def _listed(run: Run, entity: str, intents: Sequence[rows.Intent]) -> dict
     async with aclosing(pages) as reading:
         async for page in reading:
             listed = facts.of_rows(page.rows) or []
+            _tell_strangers(run, entity, listed)
             for each in listed:
                 intent = by_id.get(each.id) or by_tag.get(each.tag or "")
                 if intent is not None and each.comparable:
@@ -107,6 +110,20 @@ async def _listed(run: Run, entity: str, intents: Sequence[rows.Intent]) -> dict
             if useless or enough or (days and max(days) < oldest):
                 break
     return {key: _once(documents) for key, documents in found.items()}
+
+
+def _tell_strangers(run: Run, entity: str, listed: Sequence[Facts]) -> None:
+    """Two ledgers of one company cannot be kept apart from here, but they can be seen: by a
+    row key that this one never made, on a document from after it began."""
+    began = datetime.fromisoformat(run.ledger.meta("created_at")).astimezone(SANTIAGO)
+    recent = [each for each in listed if each.tag and (each.date or "") >= began.date().isoformat()]
+    strange = next((e for e in recent if not rows.by_tag(run.ledger, str(e.tag))), None)
+    if strange is not None and entity not in run.strangers:
+        run.strangers.add(entity)
+        run.notice(
+            f"Company {entity}: document {strange.id} carries the row key of another ledger. Two "
+            "ledgers cannot see each other's rows, so both may issue the same: keep one a company."
+        )
 
 
 def _once(documents: Sequence[Facts]) -> list[Facts]:
