@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from tupana_etl.outbox.ledger import open_ledger, sending
 from tupana_etl.outbox.plan import CONFLICT
 from tupana_etl.outbox.purge import LAST, LEAST_DAYS, Purge, purge
 from tupana_etl.outbox.purge import Row as Gone
+from tupana_etl.outbox.rebuild import rebuild
 from tupana_etl.outbox.sources import Source
 from tupana_etl.outbox.states import State
 from tupana_etl.pipeline import refresh
@@ -181,6 +183,8 @@ def test_a_rejection_stays_until_somebody_has_seen_it(office: Office) -> None:
     office.at += NINETY
     assert keys(purged(office).purged) == ["a"]
     assert "purged" in office.row("a").reason
+    with open_ledger(office.home) as ledger:
+        assert "of no use" in {e.reason for e in rows.history(ledger, "a")}, "a person's words stay"
     assert holding(office.home) == set()
 
 
@@ -303,6 +307,31 @@ def test_a_reader_in_the_way_leaves_the_rest_to_the_next_purge(
         assert ledger.con.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
+def test_a_disk_that_fills_up_in_between_leaves_the_rest_to_the_next_purge(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(office, *(sale(f"row:{n}") for n in range(40)))
+    office.at += NINETY
+    compact = ledgers.Ledger.compact
+
+    def without_room(ledger: ledgers.Ledger) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        try:
+            compact(ledger)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledgers.Ledger, "compact", without_room)
+        with pytest.raises(LedgerError, match="The content is purged"):
+            purge(office.home, 90, by="Ana", clock=office.clock)
+    assert office.row("row:0").payload is None
+    assert purged(office).purged == []
+    assert holding(office.home) == set()
+    assert set(office.states().values()) == {State.VERIFIED}
+
+
 def test_a_full_disk_purges_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     sent(office, *(sale(f"row:{n}") for n in range(40)))
     office.at += NINETY
@@ -348,6 +377,9 @@ def test_an_older_ledger_is_brought_to_this_version(office: Office, tmp_path: Pa
     with pytest.raises(LedgerError, match="older copy"), open_ledger(old.home):
         pass
     assert (old.home / custody.LEDGER).read_bytes() == older, "refused before it is touched"
+    with open_ledger(old.home, of_any_age=True) as ledger:
+        rebuild(ledger, by="Ana", reason="disk lost")
+    assert keys(purged(old).purged) == ["a"], "what a backup brought back goes again"
 
 
 def test_an_upgrade_that_fails_leaves_the_older_ledger(office: Office) -> None:

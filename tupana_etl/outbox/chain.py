@@ -22,6 +22,7 @@ _FIELDS = "id, hash, intent_id, at, actor, from_state, to_state, reason, evidenc
 
 _QUOTING = f"""(actor = 'planner' OR to_state IN ('BLOCKED', 'REJECTED', 'QUARANTINED')
 OR evidence LIKE '%"class"%') AND evidence NOT LIKE '%"{SEALED}"%'
+AND evidence NOT LIKE '%"acknowledged"%'
 AND reason NOT IN ('planned', 'planned again', 'taken in', '{PURGED}')"""
 """Events whose words may be a cell's or the API's: of plans, refusals, incidents and answers."""
 

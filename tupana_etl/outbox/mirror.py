@@ -35,7 +35,7 @@ ROWS: Columns = {
     "entity": ("VARCHAR", "RUT of the user's company: the issuer, or who accepts or claims."),
     "event": ("VARCHAR", "What a payment's row says: PAID, UNPAID, or an act at SII such as RCD."),
     "dte_type": ("VARCHAR", "SII document type."),
-    "receiver_rut": ("VARCHAR", "RUT of the receiver."),
+    "receiver_rut": ("VARCHAR", "RUT of the receiver; empty once it was purged."),
     "date_issued": ("VARCHAR", "Date of the document, YYYY-MM-DD; empty when it was not valid."),
     "currency": ("VARCHAR", "Currency of the amounts."),
     "net": (MONEY, "Planned net."),
