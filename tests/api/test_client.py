@@ -257,6 +257,24 @@ def test_nobody_asks_while_a_retry_after_lasts(server: Server) -> None:
     assert len(server.seen) == 6
 
 
+def test_who_has_a_lower_turn_is_served_first(server: Server, client_of: MakeClient) -> None:
+    async def handle(request: Request) -> Response:
+        await asyncio.sleep(0.01)
+        return json("{}")
+
+    server.handle = handle
+
+    async def run() -> int:
+        async with client_of(server.base_url, most=1) as client:
+            turns = [client.in_turn(turn) for turn in (0, 9, 5, 9, 2)]
+            named = enumerate(turns)
+            await asyncio.gather(*(c.get(f"/{n}") for n, c in named), client.get("/last"))
+            return client.requests
+
+    assert asyncio.run(run()) == 6
+    assert [seen.url.rpartition("/")[2] for seen in server.seen] == ["0", "last", *"4213"]
+
+
 def test_a_cancelled_call_gives_its_slot_back(server: Server, client_of: MakeClient) -> None:
     async def handle(request: Request) -> Response:
         await asyncio.sleep(0.03)

@@ -322,3 +322,28 @@ def test_a_pass_is_torn_when_its_pages_disagree() -> None:
         ([*whole, PageFacts(1, 3, 2, "b")], None, "before with a"),
     ):
         assert reason in (torn(pages, distinct) or "")
+
+
+@pytest.mark.parametrize("envelope", ["full", "count_only", "total_only"])
+def test_the_last_answer_is_told_before_the_last_page_is_taken(
+    server: Server, client_of: MakeClient, envelope: str
+) -> None:
+    server.handle = Listing(950, envelope)
+    told: list[int] = []
+
+    async def run() -> list[int]:
+        taken: list[int] = []
+        async with client_of(server.base_url) as client:
+            pages = read_pages(
+                client, "/documents", page_size=100, answered=lambda: told.append(len(server.seen))
+            )
+            async with aclosing(pages):
+                async for page in pages:
+                    taken.append(page.number)
+                    if page.number == 2:
+                        await asyncio.sleep(0.3)
+                        assert told == [10]
+        return taken
+
+    assert asyncio.run(run()) == [*range(1, 11)]
+    assert told == [10]

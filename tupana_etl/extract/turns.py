@@ -14,10 +14,10 @@ from itertools import count
 from tupana_etl.api.client import Client
 from tupana_etl.extract.windows import Window
 
-ROWS_IN_WORK = 8_000
+ROWS_IN_WORK = 5_000
 """Rows that the windows in work may announce together: their pages and rows are in memory."""
 
-LEAST, MOST = 250, 4_000
+LEAST, MOST = 250, 2_500
 """Rows that one window counts for: none is free, and of a large one most is written."""
 
 AHEAD = 32
