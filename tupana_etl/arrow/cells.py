@@ -36,6 +36,8 @@ def text_array(values: Sequence[str | None]) -> pa.Array:
         return _texts(cast(Sequence[str], values))
     except TypeError:
         pass  # a null among them: asking for it first costs more than the texts
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), pa.string())
     texts = _texts(["" if v is None else v for v in values])
     here = _bitmap(bytes([v is not None for v in values]))
     return pa.Array.from_buffers(pa.string(), len(texts), [here, *texts.buffers()[1:]])
@@ -47,12 +49,16 @@ def raw_array(values: Sequence[bytes]) -> pa.Array:
     Raises UnicodeDecodeError for bytes that are no UTF-8, TypeError for others than bytes.
     """
     data = b"".join(values)
-    if not data.isascii():
-        data.decode()  # a value begins and ends in ASCII: none can heal its neighbour
     # Objects are long: their ends are counted, where short texts are searched for them.
     ends = array("i", accumulate(map(len, values), initial=0))
     buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(data)]
-    return _nulls(pa.Array.from_buffers(pa.string(), len(values), buffers), data)
+    texts = pa.Array.from_buffers(pa.string(), len(values), buffers)
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        data.decode()  # says what is wrong, and where
+        raise
+    return _nulls(texts, data)
 
 
 def digits_array(values: Sequence[bytes]) -> pa.Array:
@@ -62,6 +68,8 @@ def digits_array(values: Sequence[bytes]) -> pa.Array:
     """
     # JSON text holds no bare control character: the separator is always ours.
     data, rows = _SEPARATOR.join(values), len(values)
+    if len(data) == 5 * rows - 1 and data.count(b"null") == rows:
+        return pa.nulls(rows, pa.string())
     if b'"' not in data and data.isascii():
         return _nulls(_split(data, rows), data)
     is_quoted = data[:1] == data[-1:] == b'"' and data.count(b'"\0"') == rows - 1
@@ -80,18 +88,24 @@ def _nulls(texts: pa.Array, data: bytes) -> pa.Array:
     """JSON's null as null; ``data`` holds all texts."""
     if b"null" not in data:
         return texts
-    return pc.if_else(pc.equal(texts, text_array(["null"])[0]), _NULL, texts)
+    is_null = pc.equal(texts, text_array(["null"])[0])
+    return pc.if_else(is_null, _NULL, texts) if is_null.true_count else texts
 
 
 def bool_array(values: Sequence[bool | None]) -> pa.Array:
     """Arrow booleans. Raises TypeError for others than True, False and None."""
-    here = None
-    if None in values:
-        here = _bitmap(bytes([v is not None for v in values]))
-        values = [False if v is None else v for v in values]
-    return pa.Array.from_buffers(
-        pa.bool_(), len(values), [here, _bitmap(bytes(cast(Sequence[bool], values)))]
-    )
+    try:
+        return _bools(cast(Sequence[bool], values), None)
+    except TypeError:
+        pass  # a null among them
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), pa.bool_())
+    here = _bitmap(bytes([v is not None for v in values]))
+    return _bools([False if v is None else v for v in values], here)
+
+
+def _bools(values: Sequence[bool], here: pa.Buffer | None) -> pa.Array:
+    return pa.Array.from_buffers(pa.bool_(), len(values), [here, _bitmap(bytes(values))])
 
 
 def _texts(values: Sequence[str]) -> pa.Array:

@@ -28,6 +28,7 @@ class ChildDecoder:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self._schema = batch_schema(stream)
         self._columns = [c for c in stream.columns if c.name not in SLICED]
         self._wire = Wire(self._columns)
         self._outer, _, self._inner = stream.source.partition("[].")
@@ -154,7 +155,7 @@ class ChildDecoder:
         arrays = [own.get(c.name, built.arrays.get(c.name)) for c in self.stream.columns]
         arrays += [self._wire.unknown_values(kids), cells.constant("", len(kids))]
         arrays.append(pc.add(owner, cells.int_array([order.start])[0]))
-        return pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream)), built.bad
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema), built.bad
 
 
 def _flat(outers: list[Any] | None, inner: str) -> list[Any] | None:

@@ -40,6 +40,7 @@ class Decoder:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self._schema = batch_schema(stream)
         self._children = [(child, ChildDecoder(child)) for child in children(stream.name)]
         self._own = sliced(stream)
         wire = [c for c in stream.columns if c.name not in self._own]
@@ -136,7 +137,7 @@ class Decoder:
             for c in self.stream.columns
         ]
         arrays += [self._wire.unknown_values(rows), built.absent(n), cells.int_array(order)]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=batch_schema(self.stream))
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         return Decoded(batch, kids, rejects)
 
 

@@ -135,10 +135,7 @@ class Wire:
 
     def table(self, rows: list[Any]) -> dict[str, Cells]:
         """The values of the rows by key, for every key met so far."""
-        names = self._row.__struct_fields__
-        if not rows:
-            return dict.fromkeys(names, ())
-        return dict(zip(names, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True))
+        return {name: [*map(attrgetter(name), rows)] for name in self._row.__struct_fields__}
 
     def unknown_values(self, rows: list[Any]) -> pa.Array:
         """What each row holds under unknown keys, as one JSON object, or null."""
