@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tupana_etl.arrow.decode import Decoded, Decoder
@@ -305,6 +305,7 @@ def seen(decoded: list[Decoded]) -> dict[str, list[Any]]:
     return found
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(drifted(), max_size=4), min_size=1, max_size=4))
 def test_rows_are_the_same_whether_decoded_alone_or_together(pages: list[list[Any]]) -> None:
     rows = [row for page in pages for row in page]
