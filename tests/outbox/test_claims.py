@@ -257,7 +257,7 @@ def test_an_error_of_sii_may_hide_what_it_registered(till: Till, pending: list[D
     till.desk.lever("/faults", faults=[fault("done_status", 400)])
     result = till.send()
     assert (result.counts, result.requests) == ({State.VERIFIED: 1}, 1), result.notices
-    assert "refused, and is registered" in result.rows[0].reason
+    assert "refused, and is there" in result.rows[0].reason
     assert registered(till, pending[0]) == {"RCD": 1}
 
 

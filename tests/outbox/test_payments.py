@@ -119,6 +119,22 @@ def test_a_lost_answer_is_read_and_adopted(
 
 
 @pytest.mark.parametrize(
+    ("kind", "end", "times"), [("done_status", State.VERIFIED, 1), ("status", State.REJECTED, 0)]
+)
+def test_a_refusal_is_read_before_it_is_believed(
+    till: Till, unpaid: list[Document], kind: str, end: State, times: int
+) -> None:
+    row = till.payment("bank:1", unpaid[0])
+    till.plan_payments(row)
+    till.desk.lever("/faults", faults=[fault(kind, 400)])
+    result = till.send()
+    assert (result.counts, result.requests) == ({end: 1}, 1), result.notices
+    assert sum(till.entries().values()) == times
+    assert till.plan_payments(row).rows[0].state == end, "nothing is booked again by itself"
+    assert till.send().requests == 0
+
+
+@pytest.mark.parametrize(
     ("kind", "argument"), [("reset", None), ("close", None), ("status", 504), ("status", 409)]
 )
 def test_a_lost_call_waits_for_a_person(

@@ -156,7 +156,7 @@ def test_a_doubt_keeps_its_bytes_and_all_that_was_sent_with_them(office: Office)
     office.at += NINETY
     found = purged(office)
     assert keys(found.purged) == ["c"]
-    assert [(r.row_key, r.kept_for) for r in found.kept] == [("a", "b (STUCK)")]
+    assert [(r.row_key, r.kept_for) for r in found.kept] == [("a", "b (STUCK since 2026-11-25)")]
     assert office.row("a").payload is not None
     with (
         open_ledger(office.home) as ledger,

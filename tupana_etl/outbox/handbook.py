@@ -104,7 +104,8 @@ PAYMENTS_AFTER = """- The document is read first: what reads as wanted
   already is adopted, nothing is sent.
 - The call is made once. It is repeated only when it was provably not processed (no connection, 429,
   503). When its answer is lost the document is read: it says so, or the row is QUARANTINED and a
-  person decides (`tupana outbox resolve`).
+  person decides (`tupana outbox resolve`). When it is refused the document is read, too: it says
+  so all the same, or the row is REJECTED.
 - Paid again after an `UNPAID` is another payment: it has a row key of its own. While one row about
   a document is in doubt, no other about it is sent.
 - `paid_on` and `source` stay in the ledger (`tupana outbox plan payments --show ROW_KEY`): the API
@@ -133,8 +134,8 @@ receiver at SII (Ley 19.983 art. 3). A row that holds one is blocked unless the 
 - After a claim nothing is accepted, and after an acceptance nothing is claimed; another claim, or
   the other acceptance, may follow. What SII has registered already is adopted.
 - SII's register of the document is read before and after. A lost answer is read, never sent again:
-  registered, or QUARANTINED. A refusal is read too, because SII's errors come as refusals and may
-  follow what it registered: VERIFIED when it is there, REJECTED when it is not.
+  registered, or QUARANTINED. A refusal is read too: SII's errors come as refusals, and may follow
+  what it registered.
 - A lost act may be released once look-ups over a day found nothing, or over half of what was left
   of the eight days, a quarter of an hour at least: SII registers an act once, however late the
   first call was. `send` and `status` say aloud when fewer than 48 hours are left; when none are,

@@ -116,7 +116,7 @@ async def _settle_doubt(run: Run, intent: rows.Intent) -> None:
         return
     refused = reading.was_refused(run, intent)
     if reads_as_wanted(intent, seen):
-        how = "it was refused, and is registered" if refused else "the answer was lost"
+        how = "it was refused, and is there" if refused else "the answer was lost"
         reading.adopt(run, intent, f"{how}; found by reading")
     elif reading.is_settled(run, intent, seen.at):
         if refused:

@@ -48,7 +48,7 @@ class Row:
     rested_at: str
     """When the last thing happened to it (ISO 8601, UTC)."""
     kept_for: str = ""
-    """The row, and its state, for whose sake this one keeps its content; '' when it goes."""
+    """The row, its state and since when, that makes this one keep its content; '' when it goes."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,13 @@ def preview(ledger: Ledger, days: int) -> Purge:
     keeping = {groups[row.id]: row for row, _ in found if row.id not in due}
     purged: list[Row] = []
     kept: list[Row] = []
-    for row, _ in found:
+    for row in (row for row, _ in found if row.id in due):
         other = keeping.get(groups[row.id])
-        if row.id in due and other is None:
+        if other is None:
             purged.append(row)
-        elif row.id in due and other is not None:
-            kept.append(replace(row, kept_for=f"{other.row_key} ({other.state})"))
+        else:
+            told = f"{other.row_key} ({other.state} since {other.rested_at[:10]})"
+            kept.append(replace(row, kept_for=told))
     return Purge(before, purged, kept, _bodies(ledger, {row.id for row in purged}))
 
 

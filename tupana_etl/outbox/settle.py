@@ -10,8 +10,7 @@ from tupana_etl.api.outcomes import Item, Kind, Outcome
 from tupana_etl.outbox import cession_answers, envelopes, failpoints, rows
 from tupana_etl.outbox.envelopes import Attempt, Envelope
 from tupana_etl.outbox.ledger import Ledger
-from tupana_etl.outbox.payment_drafts import act_of
-from tupana_etl.outbox.states import CESSION, State
+from tupana_etl.outbox.states import CESSION, PAYMENT, State
 from tupana_etl.outbox.window import MAX_SKEW
 
 ACTOR = "sender"
@@ -35,8 +34,8 @@ def settle(ledger: Ledger, envelope: Envelope, attempt: Attempt, outcome: Outcom
     failpoints.hit("result.before")
     with ledger.transaction():
         foreign = _foreign(ledger, envelope, outcome)
-        refused_act = outcome.kind is Kind.REFUSED and _is_act(ledger, envelope)
-        ambiguous = outcome.kind is Kind.AMBIGUOUS or refused_act
+        to_read = outcome.kind is Kind.REFUSED and envelope.op == PAYMENT
+        ambiguous = outcome.kind is Kind.AMBIGUOUS or to_read
         envelopes.close_attempt(
             ledger,
             attempt,
@@ -52,7 +51,7 @@ def settle(ledger: Ledger, envelope: Envelope, attempt: Attempt, outcome: Outcom
         if outcome.skew is not None and abs(outcome.skew) > MAX_SKEW:
             why = f"our clock and the server's differ by {outcome.skew:.0f} s"
             envelopes.close_window(ledger, envelope.id, why)
-        done = _Case(ledger, envelope, attempt, outcome, foreign, refused_act).decide()
+        done = _Case(ledger, envelope, attempt, outcome, foreign, to_read).decide()
     failpoints.hit("result.after")
     return done
 
@@ -106,8 +105,9 @@ class _Case:
     attempt: Attempt
     outcome: Outcome
     foreign: str
-    refused_act: bool
-    """SII's errors come as refusals, and may follow what SII did register: it is read first."""
+    to_read: bool
+    """400 says "or an error while registering" too (API reference, POST
+    /documents/{id}/states), SII's errors among them: the document is read first."""
 
     def decide(self) -> Settled:
         if self.foreign:
@@ -123,7 +123,7 @@ class _Case:
         match self.outcome.kind:
             case Kind.ACCEPTED:
                 return self._accepted()
-            case Kind.REFUSED if not self.refused_act:
+            case Kind.REFUSED if not self.to_read:
                 return self._refused()
             case Kind.REFUSED | Kind.AMBIGUOUS:
                 self._move(State.UNKNOWN, self.outcome.reason)
@@ -242,10 +242,6 @@ class _Case:
             "batch": self.outcome.batch_id,
         }
         return {name: value for name, value in told.items() if value is not None}
-
-
-def _is_act(ledger: Ledger, envelope: Envelope) -> bool:
-    return any(act_of(i.op, i.payload) for i in envelopes.members(ledger, envelope.id))
 
 
 def _fits(items: Sequence[Item], count: int) -> bool:

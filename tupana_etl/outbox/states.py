@@ -61,7 +61,7 @@ MOVES: dict[State, frozenset[State]] = {
     # Back to READY only with its whole envelope retired, which no attempt may have left open.
     S.BOUND: frozenset({S.IN_FLIGHT, S.READY}),
     S.IN_FLIGHT: frozenset({S.ACCEPTED, S.BOUND, S.READY, S.REJECTED, S.UNKNOWN, S.QUARANTINED}),
-    # REJECTED: an act that was refused, and that SII's register does not show either.
+    # REJECTED: a payment or an act that was refused, and that its document does not show either.
     S.UNKNOWN: frozenset({S.ACCEPTED, S.ISSUED, S.QUARANTINED, S.REJECTED}),
     S.ACCEPTED: frozenset({S.ISSUED, S.REJECTED, S.STUCK, S.QUARANTINED}),
     S.STUCK: frozenset({S.ISSUED, S.REJECTED, S.QUARANTINED}),
