@@ -4,6 +4,7 @@ person, inside the eight days, and registered at most once whatever breaks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -346,6 +347,8 @@ def test_the_end_of_the_eight_days_is_said_aloud(till: Till, pending: list[Docum
     assert "5 h from now: row claim:1, RCD, is PLANNED" in soon
     (late,) = status.deadlines(waiting, end + timedelta(hours=5))
     assert "over since" in late
+    many = [replace(waiting[0], row_key=f"claim:{n}") for n in range(9)]
+    assert status.deadlines(many, end)[-1].startswith("So it is with 4 acts more")
     till.approve(made)
     till.send()
     with open_ledger(till.home) as ledger:

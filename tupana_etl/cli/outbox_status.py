@@ -69,9 +69,8 @@ def _tell(
         tell_rows(listed if everything else listed[:SHOWN])
         if not everything and len(listed) > SHOWN:
             output.write(f"… {output.number(len(listed) - SHOWN)} more (--all)")
-    for urgent in status.deadlines(intents, utcnow()):
-        output.write()
-        output.write(output.paragraph(urgent))
+    for place, urgent in enumerate(status.deadlines(intents, utcnow())):
+        output.write(("" if place else "\n") + output.paragraph(urgent))
     for plan_hash, source, count, why in plans:
         text = f"{output.number(count)} rows of {output.printable(source)} wait for approval"
         output.write()

@@ -32,6 +32,10 @@ URGENT = timedelta(hours=48)
 """Before the end of an act's eight days, when it is said aloud."""
 
 
+ALOUD = 5
+"""Acts that are named; the others are counted."""
+
+
 def is_settled(intent: Intent) -> bool:
     """Verified, given up, or seen and accepted by a person: nothing is left to do."""
     if intent.acknowledged_by is not None:
@@ -55,12 +59,12 @@ def until(intent: Intent) -> datetime | None:
 def deadlines(intents: Iterable[Intent], now: datetime) -> list[str]:
     """What to say of acts at SII that are not done and whose time is about to end, or ended
     with nobody having decided; the first to end first."""
-    ends = [(end, i) for i in intents if not is_settled(i) and (end := until(i)) is not None]
-    return [
-        _deadline(intent, end, now)
-        for end, intent in sorted(ends, key=lambda each: each[0])
-        if end - now <= URGENT
-    ]
+    told = [(end, i) for i in intents if not is_settled(i) and (end := until(i)) is not None]
+    urgent = sorted((e for e in told if e[0] - now <= URGENT), key=lambda each: each[0])
+    said = [_deadline(intent, end, now) for end, intent in urgent[:ALOUD]]
+    more = len(urgent) - len(said)
+    rest = [f"So it is with {more} acts more: `tupana outbox status --json`."] if more else []
+    return [*said, *rest]
 
 
 def _deadline(intent: Intent, end: datetime, now: datetime) -> str:
