@@ -26,15 +26,20 @@ def first_company(here: Site) -> tuple[str, str]:
 def test_a_refused_company_does_not_stop_the_others(tmp_path: Path) -> None:
     with unpublished(tmp_path, documents=80) as here:
         company, rut = first_company(here)
+        refused: list[dict[str, str]] = []
 
         def refuse(request: Request, body: Any) -> tuple[int, Any]:
             if documents_of(company, request):
+                refused.append(dict(request.query_params))
                 return 403, {"error": "No tienes acceso a esta empresa"}
             return 200, body
 
         with tampered(here, refuse) as there:
             result = there.sync()
         assert not result.complete
+        # Its rows are counted to find out about date filters, and not to close what was not read.
+        counted = {q.get("issue_date_gte") for q in refused if q["page_size"] == "1"}
+        assert counted <= {None, "9000-01-01"}
         bad = [r for r in result.streams if not r.complete]
         assert {(r.stream, r.entity) for r in bad} == {("documents", rut)}
         assert "403" in bad[0].reasons[0]

@@ -65,6 +65,7 @@ class Closing:
         try:
             yield
         finally:
+            self.asking.close()
             self._stop()
 
     def _stop(self) -> None:

@@ -179,7 +179,6 @@ async def _extract(
     undated: int = 0,
 ) -> Entry:
     if isinstance(first, ApiError):
-        asking.rest(window)
         return await refused(run, window, first)
     torn: str | None = None
     tried: list[dict[str, Any]] = []

@@ -118,17 +118,15 @@ class Reading:
         how many of so many details worth another look may be read. Raises ApiError.
         """
         self._asking.begin(self._window)
-        try:
-            async with aclosing(self._listing(first, undated)) as pages:
-                async for page in pages:
-                    self._pages.append(page.facts)
-                    self._waiting.append(page)
-                    if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
-                        await self._take_pages(on_rows)
-                    if self._window.undated and self._found >= undated:
-                        break
-        finally:
-            self._answered()
+        async with aclosing(self._listing(first, undated)) as pages:
+            async for page in pages:
+                self._pages.append(page.facts)
+                self._waiting.append(page)
+                if self._window.undated or sum(p.size for p in self._waiting) >= DECODE_ROWS:
+                    await self._take_pages(on_rows)
+                if self._window.undated and self._found >= undated:
+                    break
+        self._answered()
         await self._take_pages(on_rows)
         reason = self._torn(undated)
         if reason is not None:

@@ -73,10 +73,17 @@ def _is_dated(window: Window) -> bool:
     return "window" in window.stream.slices
 
 
-class Asking:
-    """Windows that have something to ask yet; ``nobody`` is called whenever none has."""
+def _nothing() -> None:
+    """Nobody waits for the end."""
 
-    def __init__(self, nobody: Callable[[], object] = lambda: None) -> None:
+
+class Asking:
+    """Windows that have something to ask yet; ``nobody`` is called whenever none has.
+
+    One that could not be read never rests: what follows upon all of them is then of no use.
+    """
+
+    def __init__(self, nobody: Callable[[], object] = _nothing) -> None:
         self._nobody = nobody
         self._windows: set[Window] = set()
 
@@ -89,3 +96,7 @@ class Asking:
             self._windows.remove(window)
             if not self._windows:
                 self._nobody()
+
+    def close(self) -> None:
+        """Calls nobody any more: windows of a run that fails may go on for a moment."""
+        self._nobody = _nothing
