@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event
@@ -33,19 +33,17 @@ def applying(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Non
     """
     arriving: SimpleQueue[Entry | None] = SimpleQueue()
     over = Event()
-    with ThreadPoolExecutor(1, "apply") as pool, con.cursor() as cursor:
-        cursor.execute(f"USE {WAREHOUSE}")
-        before, manifest.on_append = manifest.on_append, arriving.put
-        work = pool.submit(_apply_each, cursor, Committed(manifest.lake), arriving, over)
+    before = manifest.on_append
+    with ThreadPoolExecutor(1, "apply") as pool:
         try:
+            work = pool.submit(_apply_each, con.cursor(), Committed(manifest.lake), arriving, over)
+            work.add_done_callback(_tell_failure)
+            manifest.on_append = arriving.put
             yield
         finally:
             manifest.on_append = before
             over.set()
             arriving.put(None)
-            failed = work.exception()
-            if failed is not None:
-                log.info("applying while reading stopped, and is done after it: %s", failed)
 
 
 def _apply_each(
@@ -54,7 +52,16 @@ def _apply_each(
     arriving: SimpleQueue[Entry | None],
     over: Event,
 ) -> None:
-    for merge in merges(iter(arriving.get, None), more_may_come=True):
-        if over.is_set():
-            return
-        commit(cursor, lake, [merge])
+    # Closed here: who interrupts twice leaves while a merge is still under way.
+    with cursor:
+        cursor.execute(f"USE {WAREHOUSE}")
+        for merge in merges(iter(arriving.get, None), more_may_come=True):
+            if over.is_set():
+                return
+            commit(cursor, lake, [merge])
+
+
+def _tell_failure(work: Future[None]) -> None:
+    failed = work.exception()
+    if failed is not None:
+        log.info("applying while reading stopped, and is done after it: %s", failed)

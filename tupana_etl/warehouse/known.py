@@ -85,7 +85,8 @@ class Known:
         return found.column("_row").combine_chunks()
 
     def _knows_none(self, cursor: duckdb.DuckDBPyConnection, stream: Stream) -> bool:
-        """Whether the stream was never read: asked once, since a reading sync writes nothing."""
+        """Whether the stream was never read before this sync: asked once, of its first rows, so
+        before any of them can be merged. What this sync brings is none to compare with."""
         if stream.name not in self._none:
             found = cursor.execute(f"SELECT 1 FROM history.{stream.name} LIMIT 1").fetchall()
             self._none[stream.name] = not found
