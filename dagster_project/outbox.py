@@ -155,6 +155,7 @@ def purge_content(
         {
             "would_be_purged" if config.dry_run else "purged": len(found.purged),
             "kept_for_others": len(found.kept),
+            "not_at_rest": sum(found.unfinished.values()),
         }
     )
 

@@ -177,11 +177,13 @@ def test_a_rejection_stays_until_somebody_has_seen_it(office: Office) -> None:
     assert office.states() == {"a": State.REJECTED}
     assert "mal" in office.row("a").reason
     office.at += NINETY
-    assert purged(office).purged == []
+    found = purged(office)
+    assert (found.purged, found.unfinished) == ([], {State.REJECTED: 1})
     with open_ledger(office.home, office.clock) as ledger:
         resolve.acknowledge(ledger, "a", by="Ana", reason="of no use")
     office.at += NINETY
-    assert keys(purged(office).purged) == ["a"]
+    found = purged(office)
+    assert (keys(found.purged), found.unfinished) == (["a"], {})
     assert "purged" in office.row("a").reason
     with open_ledger(office.home) as ledger:
         assert "of no use" in {e.reason for e in rows.history(ledger, "a")}, "a person's words stay"
@@ -272,6 +274,12 @@ def test_on_the_command_line(tupana: Runner) -> None:
     history = tupana.inside("outbox", "history", "sale:3")
     assert "content purged: 90 days over" in history.out
     assert tupana.inside("outbox", "resolve").code == 0
+    forgotten = Office(tupana.home, at=utcnow() - timedelta(days=95))
+    assert planned(forgotten, sale("left", receiver_rut=WRONG)) == {"left": "BLOCKED"}
+    left = tupana.inside("outbox", "purge", "--older-than", "90", "--dry-run")
+    assert "not at rest, so they keep everything: 1 BLOCKED" in " ".join(left.out.split())
+    found = tupana.inside("outbox", "purge", "--older-than", "90", "--dry-run", "--json")
+    assert found.json["not_at_rest"] == {"BLOCKED": 1}
 
 
 def test_a_sender_or_another_purge_is_waited_for(office: Office) -> None:

@@ -53,6 +53,7 @@ def _json(args: argparse.Namespace, found: Purge, copies: Sequence[Path]) -> dic
         "purged": listed(found.purged),
         "bodies": len(found.envelopes),
         "kept": listed(found.kept),
+        "not_at_rest": {str(state): count for state, count in found.unfinished.items()},
         "copies": [str(folder) for folder in copies],
     }
 
@@ -79,6 +80,15 @@ def _tell(args: argparse.Namespace, found: Purge, copies: Sequence[Path]) -> Non
         output.write()
         output.write(output.paragraph(f"Kept though old enough, for another row's sake: {kept}"))
         _list(found.kept)
+    if found.unfinished:
+        states = ", ".join(f"{output.number(n)} {s}" for s, n in sorted(found.unfinished.items()))
+        output.write()
+        output.write(
+            output.paragraph(
+                f"As old, but not at rest, so they keep everything: {states}. Send, mend, "
+                "acknowledge or abandon them first: tupana outbox status."
+            )
+        )
     if copies:
         output.write()
         text = "Backups made before the last purge still hold what it took"

@@ -9,7 +9,8 @@ does what shares its row key or its request body: those bytes are evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,9 @@ class Purge:
     purged: list[Row]
     kept: list[Row]
     """Old enough, and sharing a row key or a request body with a row that is not."""
+    unfinished: Mapping[State, int]
+    """By state, rows to which nothing happened for as long, and that are not at rest: they keep
+    everything until somebody decides about them."""
     envelopes: list[int]
     """Request bodies that are emptied."""
 
@@ -100,7 +104,8 @@ def preview(ledger: Ledger, days: int) -> Purge:
         )
     before = ledger.clock() - timedelta(days=days)
     found = list(_with_content(ledger))
-    due = {row.id for row, ended in found if ended and row.rested_at < stamp(before)}
+    old = [(row, ended) for row, ended in found if row.rested_at < stamp(before)]
+    due = {row.id for row, ended in old if ended}
     groups = _groups(ledger, [row for row, _ in found])
     keeping = {groups[row.id]: row for row, _ in found if row.id not in due}
     purged: list[Row] = []
@@ -112,7 +117,8 @@ def preview(ledger: Ledger, days: int) -> Purge:
         else:
             told = f"{other.row_key} ({other.state} since {other.rested_at[:10]})"
             kept.append(replace(row, kept_for=told))
-    return Purge(before, purged, kept, _bodies(ledger, {row.id for row in purged}))
+    unfinished = Counter(row.state for row, ended in old if not ended)
+    return Purge(before, purged, kept, unfinished, _bodies(ledger, {row.id for row in purged}))
 
 
 def _with_content(ledger: Ledger) -> Iterator[tuple[Row, bool]]:
