@@ -24,7 +24,8 @@ from tupana_etl.warehouse.progress import conclude, remember
 
 MERGE_ROWS = 32_000
 """Rows merged at once, children counted: three windows of invoices. Bounds memory; each merge
-costs a tenth of a second whatever its rows."""
+costs a tenth of a second whatever its rows. With another number a lake applied again may have
+other versions of what was read twice in a run: see :func:`merges`."""
 
 TOGETHER = 30
 """Merges, beginnings and ends of runs in one transaction: what each of them drops stays in
