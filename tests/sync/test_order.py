@@ -72,6 +72,16 @@ def test_documents_go_before_the_lists(world: Site, tmp_path: Path) -> None:
     assert before.count("/book-summaries") < after.count("/book-summaries")
 
 
+def test_rows_are_counted_by_date_only_where_dates_are_filtered(tmp_path: Path) -> None:
+    with (
+        unpublished(tmp_path, documents=40, contract="2026-04") as older,
+        told(older) as (here, asked),
+    ):
+        assert here.sync().complete
+    sizes = [q for path, q in asked if path == "/documents" and q.get("page_size") == "1"]
+    assert {q.get("issue_date_gte") for q in sizes} <= {None, "9000-01-01"}
+
+
 @given(st.integers(0, 800), st.integers(2, 1_000_000), st.integers(20, 5_000), st.booleans())
 def test_the_parts_of_a_window_are_the_window(
     days: int, count: int, rows: int, is_open: bool

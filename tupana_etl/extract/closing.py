@@ -61,7 +61,7 @@ class Closing:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Asks nothing more when it is left."""
+        """Asks nothing more when it is left: windows of a run that fails may go on for a moment."""
         try:
             yield
         finally:

@@ -77,6 +77,7 @@ async def _rows(run: Extraction, listing: Window) -> Count:
 
 async def read_undivided(listing: Listing) -> list[Entry]:
     """Reads a listing whose server ignores date filters: all of it, in one window."""
+    listing.closing.asking.close()  # counts from a date on prove nothing there
     window = replace(listing.whole, date_from=listing.start, by_server=False)
     if not listing.skip(window):
         await _read_parts(listing, window)

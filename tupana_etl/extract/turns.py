@@ -98,5 +98,5 @@ class Asking:
                 self._nobody()
 
     def close(self) -> None:
-        """Calls nobody any more: windows of a run that fails may go on for a moment."""
+        """Calls nobody any more, whoever goes on to ask."""
         self._nobody = _nothing
