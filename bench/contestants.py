@@ -46,6 +46,8 @@ class Contestant:
         """Everything a contestant is told; ``mode`` is windows, cursor or own."""
         mode = self.own_mode if mode == "own" else mode
         return {
+            # An installed package is compiled; a tree that may not keep what it compiles is not.
+            "PYTHONDONTWRITEBYTECODE": "",
             "BENCH_URL": url,
             "BENCH_WORK": str(work),
             "BENCH_IN_FLIGHT": str(in_flight),

@@ -249,7 +249,7 @@ def _run_one(
             manifest.open_for_append()
             remove_leftovers(manifest)
             apply(con, manifest)
-            with bounded(con) as known, applying(con, manifest):
+            with bounded(con) as known, applying(con, manifest, known.merging):
                 taken = run_async(read(manifest, known))
             apply(con, manifest)
             compact(manifest, lambda moved: follow(con, moved))

@@ -23,7 +23,7 @@ from tupana_etl.extract.bounds import give_back
 from tupana_etl.extract.calls import given_up
 from tupana_etl.extract.listing import ask_page
 from tupana_etl.extract.reading import OnRows, Reading
-from tupana_etl.extract.turns import AHEAD, MOST, Asking, Turns
+from tupana_etl.extract.turns import MOST, Asking, Turns
 from tupana_etl.extract.windows import WINDOW_ROWS, Window
 from tupana_etl.lake.manifest import Entry, Manifest
 from tupana_etl.lake.window import WindowWriter
@@ -68,7 +68,7 @@ class Extraction:
 
     def ask_early(self, windows: Sequence[Window]) -> None:
         """Asks the first pages of the first few: they come while other things are found out."""
-        for window in windows[: AHEAD - len(self._early)]:
+        for window in windows[: self.turns.ahead - len(self._early)]:
             page = _first_page(self.turns.client(window), window)
             self._early[window] = asyncio.create_task(page)
 

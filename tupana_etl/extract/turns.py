@@ -20,18 +20,20 @@ ROWS_IN_WORK = 5_000
 LEAST, MOST = 250, 2_500
 """Rows that one window counts for: none is free, and of a large one most is written."""
 
-AHEAD = 32
-"""Windows whose first page is asked, or waits in memory until there is room for the rest."""
+AHEAD = 2
+"""Windows for each request in flight whose first page is asked, or waits in memory until there
+is room for the rest: a page of long documents is 3 MB."""
 
-LISTS = 1 << 40
-"""The turn of lists without dates: after every window."""
+FIRST, LISTS = 0, 1 << 40
+"""The turns of the few answers that are not lists of a company (who the companies are), before
+every window, and of lists without dates, after them."""
 
 
 class Lane:
     """Windows of one kind: how many are asked for ahead, and the room for their rows."""
 
-    def __init__(self, rows: int) -> None:
-        self.ahead = asyncio.Semaphore(AHEAD)
+    def __init__(self, rows: int, ahead: int) -> None:
+        self.ahead = asyncio.Semaphore(ahead)
         self._door = asyncio.Lock()
         self._left = asyncio.Event()
         self._free = rows
@@ -59,14 +61,17 @@ class Turns:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._next = count(1)
-        self._dated, self._lists = Lane(ROWS_IN_WORK), Lane(MOST)
+        self.ahead = AHEAD * client.max_concurrency
+        self._dated, self._lists = Lane(ROWS_IN_WORK, self.ahead), Lane(MOST, self.ahead)
 
     def lane(self, window: Window) -> Lane:
         return self._dated if _is_dated(window) else self._lists
 
     def client(self, window: Window) -> Client:
         """The client for the requests of a window: it waits for those that were given before."""
-        return self._client.in_turn(next(self._next) if _is_dated(window) else LISTS)
+        if _is_dated(window):
+            return self._client.in_turn(next(self._next))
+        return self._client.in_turn(FIRST if window.company is None else LISTS)
 
 
 def _is_dated(window: Window) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Lock
 
 import duckdb
 
@@ -25,10 +25,13 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def applying(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[None]:
+def applying(
+    con: duckdb.DuckDBPyConnection, manifest: Manifest, merging: Lock
+) -> Iterator[None]:
     """Applies each merge that is whole, in a thread, as long as the block runs.
 
-    Everything older must be applied before. What is left at the end is for ``apply``, and so
+    It holds ``merging`` while it merges: who takes that has DuckDB's memory alone. Everything
+    older must be applied before. What is left at the end is for ``apply``, and so
     is a merge that failed: it has the memory that is missing here, or raises what is wrong.
     """
     arriving: SimpleQueue[Entry | None] = SimpleQueue()
@@ -36,7 +39,8 @@ def applying(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Non
     before = manifest.on_append
     with ThreadPoolExecutor(1, "apply") as pool:
         try:
-            work = pool.submit(_apply_each, con.cursor(), Committed(manifest.lake), arriving, over)
+            lake = Committed(manifest.lake)
+            work = pool.submit(_apply_each, con.cursor(), lake, arriving, over, merging)
             work.add_done_callback(_tell_failure)
             manifest.on_append = arriving.put
             yield
@@ -51,14 +55,16 @@ def _apply_each(
     lake: Committed,
     arriving: SimpleQueue[Entry | None],
     over: Event,
+    merging: Lock,
 ) -> None:
     # Closed here: who interrupts twice leaves while a merge is still under way.
     with cursor:
         cursor.execute(f"USE {WAREHOUSE}")
         for merge in merges(iter(arriving.get, None), more_may_come=True):
-            if over.is_set():
-                return
-            commit(cursor, lake, [merge])
+            with merging:
+                if over.is_set():
+                    return
+                commit(cursor, lake, [merge])
 
 
 def _tell_failure(work: Future[None]) -> None:

@@ -6,11 +6,11 @@ Every question runs on a cursor of its own, so threads may ask at the same time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,8 @@ from tupana_etl.warehouse import compare
 from tupana_etl.warehouse.database import WAREHOUSE
 from tupana_etl.warehouse.merge import business_hash, judge, judge_children, same_key
 from tupana_etl.warehouse.scope import Scope
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Known:
         self._con = con
         # A comparison takes tens of megabytes for its temporary tables: one at a time.
         self._comparing = threading.Lock()
+        self.merging = threading.Lock()
+        """Held by whoever merges meanwhile, in the same memory."""
         self._none: dict[str, bool] = {}
 
     @contextmanager
@@ -52,11 +56,22 @@ class Known:
         finally:
             cursor.close()
 
+    def _asked(self, question: Callable[[], T]) -> T:
+        """The answer; once more when a merge beside it has taken the memory it needs."""
+        try:
+            return question()
+        except duckdb.OutOfMemoryException:
+            with self.merging:
+                return question()
+
     def differing(self, stream: Stream, tables: Mapping[str, pa.Table]) -> pa.Array:
         """``_row`` of the rows that are new or changed, or whose children are.
 
         ``tables`` holds the stream's rows and, under their names, its children's.
         """
+        return self._asked(lambda: self._differing(stream, tables))
+
+    def _differing(self, stream: Stream, tables: Mapping[str, pa.Table]) -> pa.Array:
         rows = tables[stream.name]
         with self._comparing, self._cursor() as cursor:
             if self._knows_none(cursor, stream):
@@ -97,6 +112,9 @@ class Known:
 
         A row that was rejected this time is there, so it is not missing.
         """
+        return self._asked(lambda: self._missing(scope, seen, rejected))
+
+    def _missing(self, scope: Scope, seen: pa.Table, rejected: list[str]) -> tuple[int, list[Any]]:
         stream = scope.stream
         key = ", ".join(f't."{name}"::VARCHAR' for name in stream.key)
         condition, values = scope.condition
@@ -124,6 +142,9 @@ class Known:
         differs from the current version, or when it was never read. An open (unpaid) row
         is worth a look, longest unread first: a lean list does not show payments.
         """
+        return self._asked(lambda: self._stale_details(stream, listed))
+
+    def _stale_details(self, stream: Stream, listed: pa.Table) -> tuple[list[str], list[str]]:
         absent = {
             name
             for names in listed.column("_absent").unique().to_pylist()
