@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tupana_etl import pipeline
 from tupana_etl.lake.manifest import Manifest
 from tupana_etl.streams import STREAMS
-from tupana_etl.warehouse import apply
+from tupana_etl.warehouse import apply, compare
 from tupana_etl.warehouse.database import Connection
 
 from .helpers import Site, unpublished
@@ -72,3 +73,24 @@ def first_only(real: Callable[..., int]) -> Callable[..., int]:
         raise KeyboardInterrupt
 
     return applied
+
+
+def test_a_question_that_finds_no_memory_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge beside it may have taken what it needs, until it is done."""
+    with unpublished(tmp_path, documents=DOCUMENTS, companies=1, months=2) as here:
+        assert here.sync().complete
+        short = iter([duckdb.OutOfMemoryException("none left")])
+        real = compare.differing
+
+        def differing(*given: Any) -> Any:
+            for error in short:
+                raise error
+            return real(*given)
+
+        monkeypatch.setattr(compare, "differing", differing)
+        done = here.sync()
+        assert done.complete
+        assert next(short, None) is None, "it was asked"
+        assert {(s.new, s.changed) for s in done.streams} == {(0, 0)}

@@ -24,9 +24,8 @@ AHEAD = 2
 """Windows for each request in flight whose first page is asked, or waits in memory until there
 is room for the rest: a page of long documents is 3 MB."""
 
-FIRST, LISTS = 0, 1 << 40
-"""The turns of the few answers that are not lists of a company (who the companies are), before
-every window, and of lists without dates, after them."""
+LISTS = 1 << 40
+"""The turn of lists without dates: after every window."""
 
 
 class Lane:
@@ -69,9 +68,7 @@ class Turns:
 
     def client(self, window: Window) -> Client:
         """The client for the requests of a window: it waits for those that were given before."""
-        if _is_dated(window):
-            return self._client.in_turn(next(self._next))
-        return self._client.in_turn(FIRST if window.company is None else LISTS)
+        return self._client.in_turn(next(self._next) if _is_dated(window) else LISTS)
 
 
 def _is_dated(window: Window) -> bool:

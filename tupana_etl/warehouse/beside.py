@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def applying(
-    con: duckdb.DuckDBPyConnection, manifest: Manifest, merging: Lock
-) -> Iterator[None]:
+def applying(con: duckdb.DuckDBPyConnection, manifest: Manifest, merging: Lock) -> Iterator[None]:
     """Applies each merge that is whole, in a thread, as long as the block runs.
 
     It holds ``merging`` while it merges: who takes that has DuckDB's memory alone. Everything
