@@ -229,6 +229,15 @@ def test_the_same_schedule_twice_is_blocked(till: Till) -> None:
     assert "contract:1" in other.rows[0].reason
 
 
+def test_a_schedule_that_left_its_source_does_not_stand_in_the_way(till: Till) -> None:
+    till.plan_schedules(wanted(till))
+    till.plan_schedules(wanted(till, "contract:2"))
+    renamed = till.plan_schedules(wanted(till, "contract:2"))
+    assert codes(renamed) == {"contract:2": ""}
+    both = till.plan_schedules(wanted(till), wanted(till, "contract:2"))
+    assert set(codes(both).values()) == {"same_schedule"}, "it came back, and is the same"
+
+
 def test_csv_lines_make_one_schedule(till: Till) -> None:
     path = till.home / "schedules.csv"
     head = f"contract:5,{till.desk.issuers[0]},34,{RECEIVER},yearly,1,{TOMORROW},UF"

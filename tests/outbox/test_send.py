@@ -222,7 +222,7 @@ def test_another_ledger_of_the_same_company_is_seen_and_said(office: Office) -> 
     assert office.send().notices == []
     other.approve("c")
     (said,) = other.send().notices
-    assert "row key of another ledger" in said
+    assert "another ledger issues for the company" in said
     office.approve("d")
     assert office.send().notices, "and so does the first"
     later.at = office.at = office.at + timedelta(days=1)

@@ -121,8 +121,10 @@ def _tell_strangers(run: Run, entity: str, listed: Sequence[Facts]) -> None:
     if strange is not None and entity not in run.strangers:
         run.strangers.add(entity)
         run.notice(
-            f"Company {entity}: document {strange.id} carries the row key of another ledger. Two "
-            "ledgers cannot see each other's rows, so both may issue the same: keep one a company."
+            f"Company {entity}: document {strange.id} carries a row key that this ledger never "
+            "made. Either it came back from a backup that is older than that, or another ledger "
+            "issues for the company too: neither sees the other's rows, so both may issue the "
+            "same. Keep one a company."
         )
 
 
