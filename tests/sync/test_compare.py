@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from tupana_etl.arrow.decode import Decoder
 from tupana_etl.lake.window import WindowWriter
 from tupana_etl.streams import STREAMS, children
-from tupana_etl.warehouse import compare
+from tupana_etl.warehouse import compare, merge
 from tupana_etl.warehouse.database import Connection, writer
 from tupana_etl.warehouse.known import Known
-from tupana_etl.warehouse.merge import merge, merge_children
 
 WHERE = {"master_entity_id": "7", "document_type": "issued"}
 THEN = datetime(2026, 11, 20, tzinfo=UTC)
 STREAM = STREAMS["documents"]
+TABLES = (STREAM.name, *(child.name for child in children(STREAM.name)))
 
 LINES = st.lists(
     st.fixed_dictionaries(
@@ -89,10 +89,10 @@ def take(con: Connection, tables: Mapping[str, pa.Table]) -> None:
         con.unregister("came")
 
     stage("staged", tables[STREAM.name])
-    merge(con, STREAM)
+    all_new = merge.merge(con, STREAM)
     for child in children(STREAM.name):
         stage("staged_children", tables[child.name])
-        merge_children(con, STREAM, child)
+        merge.merge_children(con, STREAM, child, new_parents=all_new)
 
 
 def differing(con: Connection, tables: Mapping[str, pa.Table], *, plain: bool) -> list[int]:
@@ -110,11 +110,37 @@ def test_the_short_question_and_the_whole_merge_agree(warehouse: Connection, exa
     agree()
 
 
+@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.long)])
+def test_what_is_all_new_is_written_as_if_it_had_been_compared(
+    warehouse: Connection, examples: int
+) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(pages(ROW))
+    def agree(came: list[dict[str, Any]]) -> None:
+        at_once = written(warehouse, came)
+        with patch.object(merge, "_all_new", return_value=False):
+            assert written(warehouse, came) == at_once
+
+    agree()
+
+
+def written(con: Connection, came: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """What an empty warehouse holds after a listing."""
+    empty(con)
+    take(con, held(came, 0))
+    found = {name: con.execute(f"FROM history.{name}").fetchall() for name in TABLES}
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def empty(con: Connection) -> None:
+    for name in TABLES:
+        con.execute(f"DELETE FROM history.{name}")
+
+
 def check(
     warehouse: Connection, before: list[list[dict[str, Any]]], now: list[dict[str, Any]]
 ) -> None:
-    for name in (STREAM.name, *(child.name for child in children(STREAM.name))):
-        warehouse.execute(f"DELETE FROM history.{name}")
+    empty(warehouse)
     for hours, rows in enumerate(before):
         take(warehouse, held(rows, hours))
     arriving = held(now, len(before))
@@ -134,8 +160,7 @@ def check(
 
 
 def versions(con: Connection) -> list[Any]:
-    tables = (STREAM.name, *(child.name for child in children(STREAM.name)))
     asked = ", ".join(
-        f"(SELECT [count(*), count(valid_to)] FROM history.{name}) AS {name}" for name in tables
+        f"(SELECT [count(*), count(valid_to)] FROM history.{name}) AS {name}" for name in TABLES
     )
     return con.execute(f"SELECT {asked}").fetchall()
