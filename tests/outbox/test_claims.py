@@ -27,7 +27,7 @@ PENDING = "acceptance = 'pending' AND payment_method = '2'"
 
 @pytest.fixture(scope="module", params=[pytest.param("2026-04", marks=pytest.mark.long), "2026-08"])
 def served(request: pytest.FixtureRequest) -> Iterator[Till]:
-    with open_till(contract=request.param, documents=200) as opened:
+    with open_till(contract=request.param, documents=500) as opened:
         yield opened
 
 
