@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tupana_etl.domain import utcnow
 from tupana_etl.errors import ConfigError
 from tupana_etl.sandbox import store
 from tupana_etl.sandbox.server import World, build, running, serve
@@ -104,6 +106,20 @@ def test_the_same_seed_is_the_same_world(tmp_path: Path) -> None:
     other = tmp_path / "c"
     with running(other, replace(world, seed=99)) as url, client(url) as api:
         assert every_truth(api) != found[0][0]
+
+
+def test_a_world_of_today_was_read_at_sii_within_its_rhythm(tmp_path: Path) -> None:
+    world = World(documents=20, companies=6, months=1)
+    before = utcnow()
+    with running(tmp_path / "w", world) as url, client(url) as api:
+        told = [
+            api.get("/sync-status", params={"master_entity_id": company}).json()
+            for company in companies(api)
+        ]
+    for t in told:
+        oldest = before - timedelta(hours=t["sync_frequency_hours"], seconds=1)
+        for kind in t["types"]:
+            assert oldest <= datetime.fromisoformat(kind["last_success_at"]) <= utcnow()
 
 
 def test_a_restart_keeps_the_world(tmp_path: Path) -> None:

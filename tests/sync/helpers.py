@@ -22,12 +22,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from tupana_etl.columns import Kind
+from tupana_etl.domain import today
 from tupana_etl.pipeline import SyncResult, sync
 from tupana_etl.sandbox.server import DEMO_KEY, World, running
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
 
-TODAY = date(2026, 11, 20)
+TODAY = today()
+"""Worlds end with the day they are read, as the one of every user does: what a sync is due to
+look at again depends on how old it is."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,8 @@ _HTTP = httpx.Client(headers=_KEY, timeout=60)
 def site(folder: Path, **world: Any) -> Iterator[Site]:
     """A sandbox with a world of its own, and an empty home, below ``folder``."""
     shape = {"documents": 200, "months": 6, "today": TODAY, **world}
-    # A short history: each month of SII's books is a request.
-    months = shape["months"]
-    start = None if months > 6 else TODAY.replace(day=1) - timedelta(days=31 * months + 4)
+    # From where the world begins, whatever day it is read: the default is 24 months before today.
+    start = TODAY.replace(day=1) - timedelta(days=31 * shape["months"] + 4)
     with running(folder / "world.sqlite", World(**shape)) as url:
         yield Site(
             url,

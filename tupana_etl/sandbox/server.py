@@ -14,8 +14,9 @@ from random import Random
 
 import uvicorn
 
+from tupana_etl import domain
 from tupana_etl.errors import ConfigError
-from tupana_etl.sandbox import bulk, population, store
+from tupana_etl.sandbox import bulk, extras, population, store
 from tupana_etl.sandbox.app import application
 from tupana_etl.sandbox.deviations import checked
 from tupana_etl.sandbox.keys import DEMO_KEY, PRODUCTION_KEY, READER_KEY
@@ -32,12 +33,15 @@ START_TIMEOUT = 20.0
 def build(world: World, database: Path) -> None:
     """Creates the world in its SQLite file, or leaves the file that is there as it is.
 
-    The same world with the same ``today`` is the same to the last byte of every answer.
+    The same world with the same ``today`` is the same to the last byte of every answer; in
+    one of the day it is built, SII was last read shortly before.
     """
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     content, copies = bulk.template(world) if bulk.is_bulk(world) else (generate(world), 1)
+    if world.today is None:
+        extras.read_until(content, domain.utcnow())
     unfinished = database.with_name(f"{database.name}.{os.getpid()}.building")
     unfinished.unlink(missing_ok=True)
     last = max((d.id for d in content.documents), default=480_000)
