@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -10,14 +9,13 @@ import dagster as dg
 from dagster_project import freshness, source_code
 from dagster_project.automation import REBUILD
 from dagster_project.charts import chart
+from dagster_project.lineage import lineage
 from dagster_project.metadata import asset_key, column_lineage, contents, found_schema
 from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis, pipeline
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
-from tupana_etl.warehouse.lineage import Lineage, Origin
-from tupana_etl.warehouse.lineage import column_lineage as origins
-from tupana_etl.warehouse.model_files import find_files
+from tupana_etl.warehouse.lineage import Origin
 from tupana_etl.warehouse.models import Model, ModelRun, find_models
 
 NAMED = 4
@@ -100,9 +98,10 @@ def marts(
 
 
 def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.MaterializeResult[Any]]:
+    made = lineage(settings.home)
     with analysis.connect(settings) as con:
         for run in runs:
-            docs, made_of = MODELS[run.name].columns, lineage()[run.name]
+            docs, made_of = MODELS[run.name].columns, made[run.name]
             told_of = {name: described(doc, made_of.get(name, [])) for name, doc in docs.items()}
             yield dg.MaterializeResult(
                 asset_key=asset_key(run.name),
@@ -121,12 +120,6 @@ def described(doc: str, made_of: Sequence[Origin]) -> str:
     named = [f"{table}.{column}" for table, column in made_of[:NAMED]]
     named += ["…"] if len(made_of) > NAMED else []
     return f"{doc} ← {', '.join(named)}" if named else doc
-
-
-@lru_cache(maxsize=1)
-def lineage() -> Lineage:
-    """Read from the SQL once a process: it takes a second or two."""
-    return origins(find_files())
 
 
 def published_result(settings: Settings) -> dg.MaterializeResult[Any]:
