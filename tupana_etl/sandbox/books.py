@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from tupana_etl.domain import DTE_TYPES
-from tupana_etl.sandbox import amounts, dates
+from tupana_etl.sandbox import amounts, dates, store
 from tupana_etl.sandbox.model import Document
 
 SALES_TYPES = frozenset({"33", "34", "39", "41", "43", "56", "61", "110", "111", "112"})
@@ -76,10 +76,14 @@ def rows(
     period: str | None = None,
     operation: str | None = None,
 ) -> list[Row]:
-    """Lines of a company's books, of one month (YYYYMM) and one side or of all."""
+    """Lines of a company's books, of one month (YYYYMM) and one side or of all.
+
+    A month that has not begun has no books yet, whatever is dated in it.
+    """
     found: dict[tuple[str, str, str], Row] = {}
+    newest = _month(store.today(connection).isoformat())
     for month, side, record in _entries(connection, company_id, period):
-        if (period and month != period) or (operation and side != operation):
+        if month > newest or (period and month != period) or (operation and side != operation):
             continue
         key = (month, side, record["dte_type"])
         row = found.setdefault(key, Row(company_id, *key))
