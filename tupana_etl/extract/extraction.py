@@ -286,12 +286,6 @@ async def commit(
         "segments": segments or {},
     }
     if reading is not None:
-        names: tuple[str, ...] = ("expected", "seen", "rejected", "rejected_children")
-        names += ("requests_saved", "details", "missing", "calls")
-        body |= {name: getattr(reading, name) for name in names}
-        body |= {
-            "requests": len(reading.calls),
-            "started_at": reading.started_at.isoformat(),
-        }
+        body |= reading.told
     entry = await asyncio.to_thread(run.manifest.append, "window", body)
     return replace(entry, body={k: v for k, v in entry.body.items() if k not in _ONLY_WRITTEN})
