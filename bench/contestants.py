@@ -101,10 +101,13 @@ MARTS = _ours("ours-rebuild", "`tupana marts`", "-m", "tupana_etl", "marts")
 WHOLE = _ours("ours-marts", "`tupana sync`: tables, models, published", "-m", "tupana_etl", "sync")
 AGAIN = _ours("ours-again", "`tupana sync` once more", "-m", "tupana_etl", "sync")
 _MATERIALIZE = ("-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions")
-DAGSTER = _ours(
-    "ours-dagster", "the same and the reports, by Dagster", *_MATERIALIZE, "--select", "*"
+EVERYTHING = _ours(
+    "ours-dagster-all", "the same and the reports, by Dagster", *_MATERIALIZE, "--select", "*"
 )
-AFTER_SYNC = (AGAIN, DAGSTER, MARTS, QUERY, HELP)
+DAGSTER = _ours(
+    "ours-dagster", "the same, by Dagster", *_MATERIALIZE, "--select", "not group:reports"
+)
+AFTER_SYNC = (AGAIN, EVERYTHING, DAGSTER, MARTS, QUERY, HELP)
 OUTBOX = (
     _ours("ours-plan", "`tupana outbox plan`"),
     _ours("ours-send", "`tupana outbox send`: sent, followed, read back"),
