@@ -82,3 +82,10 @@ class Column:
     """What stands in a key column for a null."""
     needed: bool = False
     """Marts need it: where list rows lack it, the detail is read."""
+    absent_as: str = ""
+    """Its name among the keys that a row did not speak of, where that of a child is the same."""
+
+    @property
+    def mark(self) -> str:
+        """What ``_absent`` calls it."""
+        return self.absent_as or self.name

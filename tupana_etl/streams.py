@@ -185,7 +185,7 @@ _DOCUMENT_COLUMNS = (
         ),
     ),
     Column("trace_update_log", J, "When Tu Pana last asked SII.", volatile=True),
-    Column("document_states", J, "Labels Tu Pana shows for the document."),
+    Column("document_states", J, "Labels Tu Pana shows for the document.", absent_as="labels"),
     Column("header", J, "Header as sent: payment, transaction and retention types."),
     Column("book_metadata", J, "What SII's purchase or sales register says of it."),
     Column("json_param", J, "The user's own metadata."),

@@ -104,6 +104,21 @@ def test_absent_and_null_are_told_apart() -> None:
     assert ",document_lines," not in row["_absent"]
 
 
+def test_labels_and_events_of_one_name_are_told_apart() -> None:
+    silent = {k: v for k, v in DOCUMENT.items() if k not in ("document_states", "traces")}
+    events: dict[str, Any] = {"traces": DOCUMENT["traces"]}
+    labels: dict[str, Any] = {"document_states": []}
+    assert {",labels,", ",document_states,"} == _told(silent)
+    assert _told(silent | events) == {",labels,"}
+    assert _told(silent | labels) == {",document_states,"}
+    assert _told(silent | events | labels) == set()
+
+
+def _told(row: dict[str, Any]) -> set[str]:
+    absent = only(decode(row))["_absent"]
+    return {mark for mark in (",labels,", ",document_states,") if mark in f",{absent},"}
+
+
 def test_a_null_list_does_not_say_that_there_are_no_lines() -> None:
     assert ",document_lines," in only(decode(document(details=None)))["_absent"]
 

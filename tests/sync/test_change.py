@@ -239,3 +239,28 @@ def test_documents_of_the_future_and_without_a_folio_are_read(
         assert here.sync().complete
         assert not [name for name in differences(here) if name.startswith("document")]
         assert versions(here)["documents"] == counted["documents"] + 1
+
+
+def test_events_that_come_without_labels_cost_no_request(tmp_path: Path) -> None:
+    def without(request: Request, body: Any) -> tuple[int, Any]:
+        if request.url.path.endswith("/documents"):
+            for row in body["results"]:
+                row.pop("document_states", None)
+        return 200, body
+
+    with unpublished(tmp_path, documents=60, companies=1, months=2) as here:
+        with tampered(here, without) as there:
+            (documents,) = (r for r in there.sync("documents").streams)
+            assert documents.complete
+            assert documents.requests_saved == documents.seen > 0
+        assert "document_states" not in differences(here)
+        labels = "SELECT DISTINCT document_states FROM raw.documents"
+        assert here.query(labels) == [(None,)]
+        with tampered(here, without) as there:
+            assert sum(r.changed for r in there.sync("documents").streams) == 0
+        assert here.sync("documents").complete
+        told = here.query(labels)
+        assert told != [(None,)]
+        with tampered(here, without) as there:
+            assert sum(r.changed for r in there.sync("documents").streams) == 0
+        assert here.query(labels) == told, "what a row does not speak of is as it was"

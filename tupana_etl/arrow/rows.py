@@ -74,10 +74,10 @@ def build(wire: Wire, rows: list[Any], columns: Iterable[Column], key: Sequence[
         if name in key:
             built.bad.update(null_keys(name, array))
         if values is None:
-            built.nowhere.append(name)
+            built.nowhere.append(column.mark)
         elif (array.null_count or column.null_as is not None) and UNSET in values:
             for position in (i for i, value in enumerate(values) if value is UNSET):
-                built.unsaid.setdefault(position, []).append(name)
+                built.unsaid.setdefault(position, []).append(column.mark)
     return built
 
 

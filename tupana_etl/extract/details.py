@@ -21,7 +21,7 @@ DETAILS_AT_ONCE = 100
 
 def is_lean(stream: Stream, batch: pa.RecordBatch) -> pa.Array:
     """Which rows lack something that marts need and only the detail has."""
-    needed = [c.name for c in stream.columns if c.needed]
+    needed = [c.mark for c in stream.columns if c.needed]
     needed += [child.name for child in children(stream.name)]
     return pc.match_substring_regex(batch.column("_absent"), f",({'|'.join(needed)}),")
 

@@ -59,13 +59,13 @@ def _rows_differ(stream: Stream, rows: pa.Table) -> str:
     values = [c for c in stream.columns if c.name not in stream.key]
     # What a row does not say is as it was.
     told = {
-        c.name: f"CASE WHEN contains(a._absent, ',{c.name},') "
+        c.name: f"CASE WHEN contains(a._absent, ',{c.mark},') "
         f'THEN t."{c.name}"::VARCHAR ELSE a."{c.name}"::VARCHAR END'
         if c.kind.arrow == pa.string()
-        else f"CASE WHEN contains(a._absent, ',{c.name},') "
+        else f"CASE WHEN contains(a._absent, ',{c.mark},') "
         f'THEN t."{c.name}" ELSE a."{c.name}" END'
         for c in values
-        if c.name in absent
+        if c.mark in absent
     }
     return f"""
         SELECT a._row FROM arriving a LEFT JOIN (

@@ -150,7 +150,7 @@ class Known:
             for names in listed.column("_absent").unique().to_pylist()
             for name in names.split(",")
         }
-        shown = [c for c in stream.columns if c.name not in absent and c.name not in stream.key]
+        shown = [c for c in stream.columns if c.mark not in absent and c.name not in stream.key]
         differs = f"{business_hash(shown, 'l')} <> {business_hash(shown, 't')}"
         with self._cursor() as cursor:
             cursor.register("listed", listed)

@@ -171,7 +171,7 @@ def _one_row_per_key(
     plain = ", ".join(f'"{c.name}"' for c in values)
     last = ", ".join(
         f'last("{c.name}" ORDER BY {_order("counted")})'
-        + (f" FILTER (NOT contains(_absent, ',{c.name},'))" if c.name in absent else "")
+        + (f" FILTER (NOT contains(_absent, ',{c.mark},'))" if c.mark in absent else "")
         + f' AS "{c.name}"'
         for c in values
     )
@@ -200,9 +200,9 @@ def _overlay(
     rows: str,
 ) -> None:
     kept = ", ".join(
-        f"CASE WHEN contains(i._absent, ',{c.name},') THEN t.\"{c.name}\" "
+        f"CASE WHEN contains(i._absent, ',{c.mark},') THEN t.\"{c.name}\" "
         f'ELSE i."{c.name}" END AS "{c.name}"'
-        if c.name in absent
+        if c.mark in absent
         else f'i."{c.name}"'
         for c in values
     )
