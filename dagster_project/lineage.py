@@ -10,8 +10,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from tupana_etl.warehouse.lineage import Lineage, column_lineage, declared_columns
+from tupana_etl.warehouse.declared import declared_columns
 from tupana_etl.warehouse.model_files import find_files
+
+Lineage = dict[str, dict[str, list[tuple[str, str]]]]
+"""Model → column → table and column of each that it is computed from."""
 
 FILE = ".lineage.json"
 """In the home; whoever deletes it loses nothing but the second."""
@@ -34,6 +37,9 @@ def lineage(home: Path) -> Lineage:
 
 @lru_cache(maxsize=1)
 def _from_sql() -> Lineage:
+    # Rarely needed, and a fifth of a second to load.
+    from tupana_etl.warehouse.lineage import column_lineage  # noqa: PLC0415
+
     return column_lineage(find_files())
 
 

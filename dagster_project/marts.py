@@ -15,7 +15,6 @@ from dagster_project.resources import WRITER_POOL, TupanaResource, told
 from tupana_etl import analysis, pipeline
 from tupana_etl.settings import Settings
 from tupana_etl.streams import STREAMS
-from tupana_etl.warehouse.lineage import Origin
 from tupana_etl.warehouse.models import Model, ModelRun, find_models
 
 NAMED = 4
@@ -115,7 +114,7 @@ def model_results(settings: Settings, runs: list[ModelRun]) -> Iterator[dg.Mater
             )
 
 
-def described(doc: str, made_of: Sequence[Origin]) -> str:
+def described(doc: str, made_of: Sequence[tuple[str, str]]) -> str:
     """A column and what it is made of: only Dagster's paid UI draws column lineage."""
     named = [f"{table}.{column}" for table, column in made_of[:NAMED]]
     named += ["…"] if len(made_of) > NAMED else []

@@ -14,7 +14,7 @@ GROUP = "reports"
 
 
 def report(kind: str) -> dg.AssetsDefinition:
-    title, _ = reports.KINDS[kind]
+    title = reports.KINDS[kind]
 
     @dg.asset(
         key=asset_key(f"{GROUP}.{kind}"),

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from dagster_project import lineage as kept
-from tupana_etl.warehouse.lineage import Lineage, column_lineage
+from tupana_etl.warehouse import lineage
+from tupana_etl.warehouse.lineage import Lineage
 from tupana_etl.warehouse.model_files import find_files
 
 
 @pytest.fixture(scope="module")
 def from_sql() -> Lineage:
-    return column_lineage(find_files())
+    return lineage.column_lineage(find_files())
 
 
 def another_process() -> None:
@@ -45,11 +46,11 @@ def test_the_sql_is_read_again_only_when_it_changed(
 
     assert kept.lineage(tmp_path) == from_sql
     another_process()
-    monkeypatch.setattr(kept, "column_lineage", reads)
+    monkeypatch.setattr(lineage, "column_lineage", reads)
     assert kept.lineage(tmp_path) == from_sql
 
     another_process()
-    monkeypatch.setattr(kept, "column_lineage", reads)
+    monkeypatch.setattr(lineage, "column_lineage", reads)
     monkeypatch.setattr(kept, "find_files", lambda: find_files()[:-1])
     with pytest.raises(AssertionError, match="read again"):
         kept.lineage(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +10,7 @@ from tupana_etl.reports.blocks import Block, Cell, Chart, Notice, Prose, Section
 from tupana_etl.reports.charts import Scale
 from tupana_etl.reports.source import Source
 from tupana_etl.reports.spanish import counted, day, number, percent, pesos, short
+from tupana_etl.reports.terms import Terms
 
 SHOWN = 15
 
@@ -36,22 +36,6 @@ REASONS = {
     "reception_unknown": "No consta la recepción en SII",
     "credit_note_unseen": "Tiene una nota de crédito que no está en los datos",
 }
-
-
-@dataclass(frozen=True)
-class Terms:
-    """A factor's offer, as the person who asks states it; none of it is a market rate."""
-
-    monthly_rate: Decimal
-    """Discount a month: 0.015 is 1.5 %."""
-    advance_rate: Decimal = Decimal(1)
-    """Share of the face value that is advanced."""
-    commission: int = 0
-    """Whole pesos a document, without IVA."""
-    commission_rate: Decimal = Decimal(0)
-    """Share of the face value, without IVA."""
-    days_late: int = 0
-    """Days after the due date that the debtors are expected to take."""
 
 
 def candidates(source: Source) -> Section:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -17,7 +16,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from tupana_etl.errors import ModelError
-from tupana_etl.warehouse import mirror, reference, tables
+from tupana_etl.warehouse.declared import declared_columns
 from tupana_etl.warehouse.model_files import Model
 
 Origin = tuple[str, str]
@@ -47,20 +46,6 @@ def column_lineage(models: Sequence[Model]) -> Lineage:
             for column, origins in direct.items()
         }
     return {m.name: found[m.name] for m in models if not m.is_macro}
-
-
-def declared_columns() -> dict[str, list[str]]:
-    """Columns of every table that no model makes, by name with schema."""
-    with duckdb.connect() as con:
-        tables.create_tables(con)
-        reference.create(con)
-        mirror.create_missing(con)
-        rows = con.execute(
-            """SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index)
-            FROM duckdb_columns()
-            WHERE schema_name IN ('raw', 'history', 'ref', 'outbox', 'inbox') GROUP BY ALL"""
-        ).fetchall()
-    return dict(rows)
 
 
 def _through(origin: Origin, found: Lineage, macros: set[str]) -> list[Origin]:
