@@ -34,7 +34,7 @@ _GOODS = (
 def moment(number: int, documents: int, today: date) -> datetime:
     """When document ``number`` (0 is the newest) was issued and stored, UTC."""
     newest = datetime(today.year, today.month, today.day, 6, tzinfo=UTC)
-    return newest - SPAN * number / documents
+    return newest - SPAN * (number / documents)
 
 
 def id_of(number: int, documents: int) -> int:
